@@ -1,0 +1,114 @@
+#include "core/memory.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <unordered_map>
+#include <vector>
+
+namespace actgrad {
+namespace {
+
+constexpr std::size_t alignment = 64;
+
+// Sizes are rounded so that nearly equal requests share blocks: to 512 bytes, and above 4 KiB to an eighth of the
+// next lower power of two (at most 12.5% lost).
+std::size_t size_class(std::size_t bytes) {
+  std::size_t unit = 512;
+  while (unit * 16 <= bytes) unit *= 2;
+  return std::max<std::size_t>(unit, (bytes + unit - 1) / unit * unit);
+}
+
+class CachingAllocator {
+ public:
+  void* allocate(std::size_t bytes) {
+    const std::size_t size = size_class(bytes);
+    std::lock_guard lock(mutex_);
+    void* memory = take_cached(size);
+    if (!memory) memory = take_from_system(size);
+    statistics_.bytes_in_use += size;
+    statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.bytes_in_use);
+    return memory;
+  }
+
+  void deallocate(void* memory, std::size_t bytes) noexcept {
+    const std::size_t size = size_class(bytes);
+    std::lock_guard lock(mutex_);
+    statistics_.bytes_in_use -= size;
+#if defined(__SANITIZE_ADDRESS__)
+    // A cache would hide uses after free from the address sanitizer.
+    statistics_.bytes_reserved -= size;
+    std::free(memory);
+#else
+    free_[size].push_back(memory);
+#endif
+  }
+
+  void release_cached() {
+    std::lock_guard lock(mutex_);
+    release_cached_locked();
+  }
+
+  MemoryStatistics statistics() {
+    std::lock_guard lock(mutex_);
+    return statistics_;
+  }
+
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    statistics_.peak_bytes = statistics_.bytes_in_use;
+  }
+
+ private:
+  void* take_cached(std::size_t size) {
+    auto found = free_.find(size);
+    if (found == free_.end() || found->second.empty()) return nullptr;
+    void* memory = found->second.back();
+    found->second.pop_back();
+    return memory;
+  }
+
+  void* take_from_system(std::size_t size) {
+    void* memory = std::aligned_alloc(alignment, size);
+    if (!memory) {
+      release_cached_locked();
+      memory = std::aligned_alloc(alignment, size);
+      if (!memory) throw std::bad_alloc();
+    }
+    statistics_.bytes_reserved += size;
+    ++statistics_.system_allocations;
+    return memory;
+  }
+
+  void release_cached_locked() {
+    for (auto& [size, blocks] : free_) {
+      for (void* memory : blocks) std::free(memory);
+      statistics_.bytes_reserved -= size * blocks.size();
+      blocks.clear();
+    }
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  MemoryStatistics statistics_;
+};
+
+// Never destroyed: tensors in static storage may be freed after every other static object.
+CachingAllocator& allocator() {
+  static CachingAllocator* instance = new CachingAllocator;
+  return *instance;
+}
+
+}  // namespace
+
+MemoryStatistics memory_statistics() { return allocator().statistics(); }
+void reset_peak_memory() { allocator().reset_peak(); }
+void release_cached_memory() { allocator().release_cached(); }
+
+namespace detail {
+void* allocate(std::size_t bytes) { return allocator().allocate(bytes); }
+void deallocate(void* memory, std::size_t bytes) noexcept { allocator().deallocate(memory, bytes); }
+}  // namespace detail
+
+}  // namespace actgrad

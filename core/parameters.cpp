@@ -1,0 +1,48 @@
+#include "core/parameters.h"
+
+namespace actgrad {
+
+ParameterSet::ParameterSet(std::vector<Parameter*> parameters, DType dtype, Device device)
+    : parameters_(std::move(parameters)) {
+  const std::int64_t unit = 64 / static_cast<std::int64_t>(size_of(dtype));
+  std::int64_t size = 0;
+  for (Parameter* parameter : parameters_) {
+    parameter->offset = size;
+    size += (parameter->numel() + unit - 1) / unit * unit;
+  }
+  values_ = Tensor::zeros({size}, dtype, device);
+  gradients_ = Tensor::zeros({size}, dtype, device);
+  for (Parameter* parameter : parameters_)
+    parameter->variable = Variable(view(values_, *parameter), view(gradients_, *parameter));
+}
+
+std::int64_t ParameterSet::count() const {
+  std::int64_t count = 0;
+  for (const Parameter* parameter : parameters_) count += parameter->numel();
+  return count;
+}
+
+Tensor ParameterSet::view(const Tensor& buffer, const Parameter& parameter) const {
+  ACTGRAD_CHECK(buffer.numel() == flat_size(), "not a buffer of this parameter set");
+  return buffer.view(parameter.offset, parameter.shape);
+}
+
+void ParameterSet::clear_gradients() {
+  for (Parameter* parameter : parameters_) parameter->variable.clear_grad();
+}
+
+std::vector<Span> ParameterSet::spans_with_gradient() const {
+  std::vector<Span> spans;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (!parameters_[i]->variable.has_grad()) continue;
+    const std::int64_t begin = parameters_[i]->offset;
+    const std::int64_t end = i + 1 < parameters_.size() ? parameters_[i + 1]->offset : flat_size();
+    if (!spans.empty() && spans.back().end == begin)
+      spans.back().end = end;
+    else
+      spans.push_back({begin, end});
+  }
+  return spans;
+}
+
+}  // namespace actgrad

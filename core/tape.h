@@ -1,0 +1,83 @@
+// The tape: automatic differentiation by recorded closures.
+//
+// Each differentiable function computes its result, and records one closure that carries the gradient of the result
+// back to the function's inputs. Tape::backward runs the closures in reverse. A closure asks each input for its
+// GradientTarget: the buffer to write, and whether to overwrite it (the first contribution) or to add (the others).
+// So the kernels do all arithmetic, gradients need no clearing, and the tape never adds.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace actgrad {
+
+// What a backward kernel does to its destination.
+enum class Write { overwrite, accumulate };
+
+struct GradientTarget {
+  Tensor tensor;
+  Write mode = Write::overwrite;
+};
+
+// A tensor in a computation, with room for its gradient. A handle: copies share the value and the gradient.
+class Variable {
+ public:
+  Variable() = default;
+  explicit Variable(Tensor value, bool requires_grad = false);
+  // A leaf whose gradient is written into `gradient_storage` (same shape and dtype): parameters use this.
+  Variable(Tensor value, Tensor gradient_storage);
+
+  explicit operator bool() const { return node_ != nullptr; }
+  const Tensor& value() const;
+  bool requires_grad() const;
+
+  // The gradient; undefined while no backward pass has reached this variable.
+  Tensor grad() const;
+  bool has_grad() const;
+  // Forgets the gradient: the next backward pass overwrites it.
+  void clear_grad();
+
+  // For backward closures: where this variable's gradient goes. Allocates at the first call. After the call the
+  // gradient counts as written, so the caller must write it. Only if requires_grad().
+  GradientTarget gradient_target() const;
+
+ private:
+  friend class Tape;
+  struct Node;
+  std::shared_ptr<Node> node_;
+};
+
+// The gradient of the final scalar with respect to `output`, as a start of the backward pass.
+struct Seed {
+  Variable output;
+  Tensor gradient;
+};
+
+class Tape {
+ public:
+  // `gradient` is d(loss)/d(output); the closure must write or add to the targets of those inputs that require it.
+  using Backward = std::function<void(const Tensor& gradient)>;
+
+  // Wraps `output` in a variable that requires a gradient, and remembers how to carry that gradient back.
+  Variable record(Tensor output, Backward backward);
+
+  // Runs the recorded closures in reverse from the given seeds (distinct variables), skipping those that no gradient
+  // reaches, and forgets each with the tensors it holds as soon as it has run. The tape is empty afterwards.
+  void backward(const std::vector<Seed>& seeds);
+
+  void clear() { records_.clear(); }
+  std::size_t size() const { return records_.size(); }
+
+ private:
+  struct Record {
+    Variable output;
+    Backward backward;
+  };
+  std::vector<Record> records_;
+};
+
+}  // namespace actgrad

@@ -1,0 +1,49 @@
+// Two-dimensional convolution (cross-correlation, as everywhere in deep learning), NHWC images and OHWI weights:
+//
+//   y[n, oy, ox, o] = b[o] + Σ_{ky, kx, i} w[o, ky, kx, i] · x[n, oy·s + ky·d − p, ox·s + kx·d − p, g·I + i]
+//
+// with stride s, dilation d, zero padding p, and g the group of output channel o (out/groups consecutive channels share
+// one slice of in/groups input channels). Output size: OH = (H + 2p − d·(KH−1) − 1)/s + 1, OW likewise.
+#pragma once
+
+#include <string>
+
+#include "core/tape.h"
+
+namespace actgrad::kernels {
+
+struct Conv2dGeometry {
+  std::int64_t batch, height, width, in_channels;  // x: (batch, height, width, in_channels)
+  std::int64_t out_channels, kernel_h, kernel_w;   // w: (out_channels, kernel_h, kernel_w, in_channels / groups)
+  std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
+
+  std::int64_t out_height() const { return (height + 2 * padding - dilation * (kernel_h - 1) - 1) / stride + 1; }
+  std::int64_t out_width() const { return (width + 2 * padding - dilation * (kernel_w - 1) - 1) / stride + 1; }
+  std::int64_t group_in() const { return in_channels / groups; }
+  std::int64_t group_out() const { return out_channels / groups; }
+  std::int64_t patch_size() const { return kernel_h * kernel_w * group_in(); }  // columns of the weight matrix
+  Shape input_shape() const { return {batch, height, width, in_channels}; }
+  Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
+  Shape weight_shape() const { return {out_channels, kernel_h, kernel_w, group_in()}; }
+  bool operator==(const Conv2dGeometry&) const = default;
+};
+
+// Which code computes a convolution.
+enum class ConvEngine {
+  automatic,  // the fastest that is built in
+  im2col,     // our im2col + GEMM: the one to read (conv2d_im2col.cpp); float and double
+  library,    // oneDNN: the one to race (conv2d_library.cpp); float only: double falls back to im2col
+};
+ConvEngine parse_conv_engine(const std::string& text);  // "auto", "im2col", "library"; UserError otherwise, or if not built in
+std::string name_of(ConvEngine engine);
+bool conv_library_available();
+
+// bias: (out_channels) or undefined.
+void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, ConvEngine engine);
+// The gradient with respect to x: the transposed convolution of dy.
+void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode, ConvEngine engine);
+// The gradient with respect to the weight: dW[o, k] = Σ over batch and positions of dy[·, o] · patch[·, k].
+// (The bias gradient is bias_backward of linear.h: the sum of dy over batch and positions.)
+void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode, ConvEngine engine);
+
+}  // namespace actgrad::kernels

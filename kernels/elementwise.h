@@ -1,0 +1,27 @@
+// Elementwise functions and reductions. All tensors of one call have the same shape and dtype unless said otherwise.
+#pragma once
+
+#include "core/tape.h"
+
+namespace actgrad::kernels {
+
+void relu_forward(const Tensor& x, Tensor& y);                                        // y = max(x, 0)
+void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx, Write mode);        // dx = dy where y > 0, else 0
+
+void add(const Tensor& a, const Tensor& b, Tensor& y);                                // y = a + b
+void copy(const Tensor& x, Tensor& y, Write mode);                                    // y = x, or y += x
+void scale(Tensor& x, double factor);                                                 // x *= factor
+void mix(Tensor& x, double a, const Tensor& y, double b);                             // x = a·x + b·y
+void fill(Tensor& x, double value);
+void cast(const Tensor& x, Tensor& y);                                                // float32 <-> float64, same shape
+
+double sum(const Tensor& x);             // accumulated in double
+double sum_of_squares(const Tensor& x);  // accumulated in double
+bool all_finite(const Tensor& x);        // no NaN, no infinity
+
+// Dropout: y = x · mask / keep, mask ~ Bernoulli(keep) from words [position, …) of the given Philox stream (seed, Purpose::dropout,
+// stream), so that the backward pass draws the same mask again. dx = dy · mask / keep.
+void dropout_forward(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y);
+void dropout_backward(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx, Write mode);
+
+}  // namespace actgrad::kernels

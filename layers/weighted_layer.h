@@ -1,0 +1,35 @@
+// A weighted layer (Linear, Conv2d) shows the optimizer one matrix, [W | b] of shape (out, d [+1]), and answers questions about
+// the inputs that it multiplies, so that no optimizer needs to know whether it is a convolution.
+#pragma once
+
+#include "layers/module.h"
+
+namespace actgrad {
+
+class WeightedLayer : public Module {
+ public:
+  const std::string& name() const { return name_; }  // "layer1.0.conv1"
+
+  virtual Parameter& weight() = 0;
+  virtual Parameter* bias() = 0;  // nullptr without
+  const Parameter& weight() const { return const_cast<WeightedLayer*>(this)->weight(); }
+  const Parameter* bias() const { return const_cast<WeightedLayer*>(this)->bias(); }
+
+  virtual std::int64_t out() const = 0;      // rows of W
+  virtual std::int64_t columns() const = 0;  // d: inputs per output unit, in (ky, kx, c) order; the bias column is not counted
+  // A grouped convolution is `groups` independent matrices of (out/groups, d), one below the other. 1 otherwise.
+  virtual std::int64_t groups() const { return 1; }
+
+  // The number of rows a batch presents: samples, or samples · output positions.
+  virtual std::int64_t rows(const Tensor& x) const = 0;
+
+  // (groups, d): the mean over the batch's rows of each input squared. AdaAct's statistic (Algorithm 1). The bias column's
+  // value would be exactly 1.
+  virtual Tensor input_second_moment(const Tensor& x) const = 0;
+
+ private:
+  friend class Model;  // gives the name
+  std::string name_;
+};
+
+}  // namespace actgrad

@@ -1,0 +1,50 @@
+// Optimizers: objects that turn gradients, and what they saw of the activations, into an update of the parameters.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "core/safetensors.h"
+#include "layers/model.h"
+
+namespace actgrad {
+
+// An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
+// One training step: forward passes and backward passes of one or more micro-batches, then step().
+class Optimizer : public Probe {
+ public:
+  virtual void step(double lr) = 0;  // updates the parameters from their gradients; the caller clears the gradients
+
+  // The state besides the parameters, as views (writing to them restores it), and its counters.
+  virtual std::vector<NamedTensor> state() { return {}; }
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+  std::size_t state_bytes();  // of all tensors in state()
+
+ protected:
+  explicit Optimizer(Model& model) : model_(model), parameters_(model.parameters()) {}
+  Model& model_;
+  ParameterSet& parameters_;
+  std::int64_t steps_ = 0;  // t: how many steps were taken
+};
+
+// sgd, adam, adamw, adaact.
+std::vector<std::string> optimizer_names();
+std::string optimizer_help(const std::string& name);     // one line
+OptionTable optimizer_options(const std::string& name);  // throws UserError for an unknown name
+// The options the paper's experiments use for this optimizer with this model and data set, where they differ from the table's defaults:
+// (name, value, source).
+struct Recommended {
+  std::string option;
+  OptionValue value;
+  std::string source;
+};
+std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model, const std::string& data);
+
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model, const Options& options);
+// With the table's defaults.
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model);
+
+}  // namespace actgrad
