@@ -34,16 +34,20 @@ enum class ConvEngine {
   im2col,     // our im2col + GEMM: the one to read (conv2d_im2col.cpp); float and double
   library,    // oneDNN: the one to race (conv2d_library.cpp); float only: double falls back to im2col
 };
-ConvEngine parse_conv_engine(const std::string& text);  // "auto", "im2col", "library"; UserError otherwise, or if not built in
+ConvEngine parse_conv_engine(
+    const std::string& text);  // "auto", "im2col", "library"; UserError otherwise, or if not built in
 std::string name_of(ConvEngine engine);
 bool conv_library_available();
 
 // bias: (out_channels) or undefined.
-void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, ConvEngine engine);
+void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
+                    ConvEngine engine);
 // The gradient with respect to x: the transposed convolution of dy.
-void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode, ConvEngine engine);
+void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
+                          ConvEngine engine);
 // The gradient with respect to the weight: dW[o, k] = Σ over batch and positions of dy[·, o] · patch[·, k].
 // (The bias gradient is bias_backward of linear.h: the sum of dy over batch and positions.)
-void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode, ConvEngine engine);
+void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
+                            ConvEngine engine);
 
 }  // namespace actgrad::kernels

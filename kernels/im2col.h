@@ -6,13 +6,16 @@
 
 namespace actgrad::kernels {
 
-// columns[(n, oy, ox), (ky, kx, i)] = x[n, oy·s + ky·d − p, ox·s + kx·d − p, group·I + i], zero outside of the image, for the images
-// [first, first + count) of the batch. x and columns are the raw elements; columns: (count·OH·OW, patch_size()).
+// columns[(n, oy, ox), (ky, kx, i)] = x[n, oy·s + ky·d − p, ox·s + kx·d − p, group·I + i], zero outside of the image,
+// for the images [first, first + count) of the batch. x and columns are the raw elements; columns: (count·OH·OW,
+// patch_size()).
 template <class T>
-void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group, T* columns);
+void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group,
+            T* columns);
 
 // The transpose: adds each column entry to the pixel it was copied from. dx must hold defined values before.
 template <class T>
-void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group, T* dx);
+void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group,
+            T* dx);
 
 }  // namespace actgrad::kernels

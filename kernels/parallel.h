@@ -1,5 +1,5 @@
-// Threads on the CPU. Work is split into contiguous ranges, one per thread, by (n, threads) alone: so the order of every sum,
-// and with it every bit of a result, depends on the seed and the number of threads only.
+// Threads on the CPU. Work is split into contiguous ranges, one per thread, by (n, threads) alone: so the order of
+// every sum, and with it every bit of a result, depends on the seed and the number of threads only.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The second moment of a weighted layer's inputs: AdaAct's statistic (Algorithm 1; algorithm line 5 averages it over time).
+// The second moment of a weighted layer's inputs: AdaAct's statistic (Algorithm 1; algorithm line 5 averages it over
+// time).
 //
 //   A_j = mean over rows r of a_{r,j}²
 //
@@ -14,7 +15,8 @@ namespace actgrad::kernels {
 void second_moment(const Tensor& x, Tensor& result);
 
 // x (N, H, W, C) → result (groups, KH·KW·C/groups), columns in (ky, kx, c) order, group g's input channels in row g.
-// Without im2col: q[y, x, c] = Σ_n x[n, y, x, c]² once, then for each (ky, kx) the sum of a shifted, strided window of q.
+// Without im2col: q[y, x, c] = Σ_n x[n, y, x, c]² once, then for each (ky, kx) the sum of a shifted, strided window of
+// q.
 void patch_second_moment(const Conv2dGeometry& g, const Tensor& x, Tensor& result);
 
 }  // namespace actgrad::kernels

@@ -1,0 +1,18 @@
+// The engines behind conv2d.h. conv2d.cpp checks the arguments and chooses; the functions here only compute.
+#pragma once
+
+#include "kernels/conv2d.h"
+
+namespace actgrad::kernels {
+
+// conv2d_im2col.cpp
+void im2col_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);
+void im2col_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode);
+void im2col_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode);
+
+// conv2d_library.cpp: float32 only, and only in builds where conv_library_available().
+void library_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);
+void library_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode);
+void library_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode);
+
+}  // namespace actgrad::kernels

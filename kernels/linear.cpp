@@ -1,0 +1,64 @@
+#include "kernels/linear.h"
+
+#include <algorithm>
+
+#include "kernels/dispatch.h"
+#include "kernels/gemm.h"
+#include "kernels/parallel.h"
+
+namespace actgrad::kernels {
+namespace {
+
+// How many rows a tensor has whose last dimension holds `columns` elements.
+std::int64_t rows_of(const Tensor& x, std::int64_t columns) {
+  ACTGRAD_CHECK(x.rank() >= 1 && x.dim(-1) == columns,
+                x.shape().to_string() + ", last dimension not " + std::to_string(columns));
+  return columns ? x.numel() / columns : 0;
+}
+
+}  // namespace
+
+void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
+  const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(x, in);
+  ACTGRAD_CHECK(rows_of(y, out) == rows && (!bias || bias.numel() == out), y.shape().to_string());
+  visit_floating(x.dtype(), [&]<class T>() {
+    if (bias) {  // y starts as the bias, and the product is added
+      const T* b = bias.data<T>();
+      T* py = y.data<T>();
+      parallel_for(rows, 1 + 32768 / out, [&](Range range, int) {
+        for (std::int64_t r = range.begin; r < range.end; ++r) std::copy(b, b + out, py + r * out);
+      });
+    }
+    gemm(Transpose::no, Transpose::yes, rows, out, in, x.data<T>(), in, weight.data<T>(), in, y.data<T>(), out,
+         bias ? Write::accumulate : Write::overwrite);
+  });
+}
+
+void linear_backward_input(const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
+  const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(dy, out);
+  ACTGRAD_CHECK(rows_of(dx, in) == rows, dx.shape().to_string());
+  visit_floating(dy.dtype(), [&]<class T>() {
+    gemm(Transpose::no, Transpose::no, rows, in, out, dy.data<T>(), out, weight.data<T>(), in, dx.data<T>(), in, mode);
+  });
+}
+
+void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
+  const std::int64_t out = dweight.dim(0), in = dweight.dim(1), rows = rows_of(dy, out);
+  ACTGRAD_CHECK(rows_of(x, in) == rows, x.shape().to_string());
+  visit_floating(dy.dtype(), [&]<class T>() {
+    gemm(Transpose::yes, Transpose::no, out, in, rows, dy.data<T>(), out, x.data<T>(), in, dweight.data<T>(), in, mode);
+  });
+}
+
+void bias_backward(const Tensor& dy, Tensor& dbias, Write mode) {
+  const std::int64_t out = dbias.numel(), rows = rows_of(dy, out);
+  visit_floating(dy.dtype(), [&]<class T>() {
+    const T* p = dy.data<T>();
+    T* db = dbias.data<T>();
+    if (mode == Write::overwrite) std::fill(db, db + out, T(0));
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t o = 0; o < out; ++o) db[o] += p[r * out + o];
+  });
+}
+
+}  // namespace actgrad::kernels
