@@ -1,0 +1,283 @@
+"""The models and optimizers of actgrad once more, in plain PyTorch: what compare_with_pytorch and bench_vs_pytorch compare with.
+
+Parameter names and layouts are those of actgrad's safetensors files, so state dictionaries go back and forth.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+
+
+# ---- Models ----------------------------------------------------------------------------------------------------------
+
+
+class LeNet5(nn.Module):
+    """(N, channels, size, size) to 10 logits, with ReLU and max pooling; 28 x 28 images are not padded."""
+
+    def __init__(self, channels=3, size=32, classes=10):
+        super().__init__()
+        side = ((size - 4) // 2 - 4) // 2  # after two 5x5 convolutions without padding and two poolings
+        self.conv1 = nn.Conv2d(channels, 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(16 * side * side, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = torch.flatten(x, 1)
+        x = F.relu(self.fc1(x))
+        x = F.relu(self.fc2(x))
+        return self.fc3(x)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around option A's parameter-free shortcut (He et al. 2016, section 4.2)."""
+
+    def __init__(self, in_planes, planes, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_planes, planes, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.shrinks = stride != 1 or in_planes != planes
+        self.pad = planes // 4
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad)) if self.shrinks else x
+        return F.relu(y + shortcut)
+
+
+class ResNet(nn.Module):
+    """CIFAR's ResNet with 6*blocks + 2 layers: three stages of 16, 32 and 64 planes."""
+
+    def __init__(self, blocks, classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self.stage(16, 16, blocks, 1)
+        self.layer2 = self.stage(16, 32, blocks, 2)
+        self.layer3 = self.stage(32, 64, blocks, 2)
+        self.linear = nn.Linear(64, classes)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight)
+
+    @staticmethod
+    def stage(in_planes, planes, blocks, stride):
+        first = BasicBlock(in_planes, planes, stride)
+        return nn.Sequential(first, *(BasicBlock(planes, planes, 1) for _ in range(blocks - 1)))
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+class Mlp(nn.Module):
+    """Fully connected layers fc1, fc2, ... with ReLU between them; images enter in (c, h, w) order."""
+
+    def __init__(self, inputs=3 * 32 * 32, hidden=(256, 128), classes=10):
+        super().__init__()
+        sizes = (inputs, *hidden, classes)
+        self.depth = len(sizes) - 1
+        for i in range(self.depth):
+            self.add_module(f"fc{i + 1}", nn.Linear(sizes[i], sizes[i + 1]))
+
+    def forward(self, x):
+        x = torch.flatten(x, 1)
+        for i in range(1, self.depth):
+            x = F.relu(self.get_submodule(f"fc{i}")(x))
+        return self.get_submodule(f"fc{self.depth}")(x)
+
+
+RESNET_BLOCKS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
+PARAMETER_COUNTS = {"lenet5": 62_006, "lenet5-28": 44_426, "resnet20": 269_722, "resnet32": 464_154,
+                    "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962}
+
+
+def make_model(name):
+    """A model for CIFAR-10 by its name (lenet5-28: for 1 x 28 x 28 images), float32, initialised from torch's seed."""
+    if name == "lenet5":
+        model = LeNet5()
+    elif name == "lenet5-28":
+        model = LeNet5(channels=1, size=28)
+    elif name == "mlp":
+        model = Mlp()
+    elif name in RESNET_BLOCKS:
+        model = ResNet(RESNET_BLOCKS[name])
+    else:
+        raise ValueError(f"unknown model '{name}'")
+    count = parameter_count(model)
+    assert count == PARAMETER_COUNTS.get(name, count), f"{name} has {count} parameters"
+    return model
+
+
+def parameter_count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+# ---- Optimizers ------------------------------------------------------------------------------------------------------
+
+
+def second_moment_by_unfold(layer, x):
+    """The mean of squares of each im2col column, by its definition; padded zeros count. This is what the published code costs."""
+    patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # (N, c*kh*kw, positions)
+    return patches.square().mean((0, 2))
+
+
+def second_moment_by_sum(layer, x):
+    """The same numbers with im2col of one image instead of N: squares are summed over the batch first."""
+    q = x.square().sum(0, keepdim=True)
+    patches = F.unfold(q, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    return patches[0].mean(1) / x.shape[0]
+
+
+class AdaAct(torch.optim.Optimizer):
+    """AdaAct (arXiv 2506.08353, Algorithm 1): Adam's form, but the second moment is that of a layer's inputs.
+
+    Convolution and linear layers move by M_hat / (sqrt(V_hat) + eps), column by column of [W | b]; every other
+    parameter takes a plain gradient step. The average V advances once per step, over all forward passes since the last.
+    """
+
+    def __init__(self, model, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.002,
+                 conv_statistic=second_moment_by_unfold):
+        super().__init__(model.parameters(), dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+        self.conv_statistic = conv_statistic
+        self.steps = 0
+        self.layers = [m for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+        self.sums = {}  # layer -> [sum of rows * A, rows] since the last step
+        self.V, self.M = {}, {}
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d) and layer.groups != 1:
+                raise NotImplementedError("grouped convolution")
+            layer.register_forward_pre_hook(self.on_input)
+
+    @torch.no_grad()
+    def on_input(self, layer, inputs):
+        if not layer.training or not layer.weight.requires_grad:
+            return
+        x = inputs[0].detach()
+        if isinstance(layer, nn.Conv2d):
+            A, rows = self.conv_statistic(layer, x), x.shape[0]  # the number of positions is the same for every image
+        else:
+            x = x.flatten(0, -2)
+            A, rows = x.square().mean(0), x.shape[0]
+        if layer.bias is not None:
+            A = torch.cat([A, A.new_ones(1)])
+        total = self.sums.setdefault(layer, [0, 0])
+        total[0] = total[0] + rows * A
+        total[1] += rows
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        group = self.param_groups[0]
+        lr, (b1, b2), eps, wd = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+        self.steps += 1
+        bc1, bc2 = 1 - b1**self.steps, 1 - b2**self.steps
+
+        updates = {p: p.grad for p in group["params"] if p.grad is not None}
+        for layer in self.layers:
+            if layer.weight.grad is None:
+                continue
+            total, rows = self.sums.pop(layer)
+            A = total / rows
+            G = layer.weight.grad.flatten(1)
+            if layer.bias is not None:
+                G = torch.cat([G, layer.bias.grad[:, None]], 1)
+            V = self.V.setdefault(layer, torch.zeros_like(A))
+            M = self.M.setdefault(layer, torch.zeros_like(G))
+            V.mul_(b2).add_(A, alpha=1 - b2)  # line 5
+            M.mul_(b1).add_(G, alpha=1 - b1)
+            U = (M / bc1) / ((V / bc2).sqrt() + eps)  # line 12
+            if layer.bias is not None:
+                updates[layer.bias] = U[:, -1]
+                U = U[:, :-1]
+            updates[layer.weight] = U.reshape(layer.weight.shape)
+
+        for p, update in updates.items():
+            p.mul_(1 - lr * wd).sub_(update, alpha=lr)
+        return loss
+
+
+def make_optimizer(name, model, lr=None, fused=None):
+    """sgd, sgd-nesterov, adam, adamw, adaact (im2col statistic) or adaact-sum, with the options of recipe()."""
+    o = recipe(name)
+    lr = lr or o["lr"]
+    decay = o["weight-decay"]
+    if name.startswith("sgd"):
+        return torch.optim.SGD(model.parameters(), lr, o["momentum"], weight_decay=decay,
+                               nesterov=o.get("nesterov", False), fused=fused)
+    betas = (o["beta1"], o["beta2"])
+    if name in ("adam", "adamw"):
+        kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+        return kind(model.parameters(), lr, betas, o["eps"], decay, fused=fused)
+    statistic = second_moment_by_sum if name == "adaact-sum" else second_moment_by_unfold
+    return AdaAct(model, lr, betas, o["eps"], decay, statistic)
+
+
+def recipe(name):
+    """The CIFAR-10 options of an optimizer, under actgrad's option names (AdaAct paper, Appendix E; decay as in AdaBelief's runs)."""
+    betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    if name.startswith("sgd"):
+        options = {"lr": 0.1, "momentum": 0.9, "weight-decay": 5e-4}
+        return options | ({"nesterov": True} if name == "sgd-nesterov" else {})
+    if name == "adam":
+        return {"lr": 1e-3, **betas, "weight-decay": 5e-4}
+    if name == "adamw":
+        return {"lr": 1e-3, **betas, "weight-decay": 1e-2}
+    if name in ("adaact", "adaact-sum"):
+        return {"lr": 0.1, **betas, "weight-decay": 2e-3}
+    raise ValueError(f"unknown optimizer '{name}'")
+
+
+# ---- Data ------------------------------------------------------------------------------------------------------------
+
+
+def read_cifar10(directory, split, count=None):
+    """The first `count` images of CIFAR-10's binary files: (N, 3, 32, 32) uint8 and (N) int64, in file order."""
+    directory = Path(directory)
+    if (directory / "cifar-10-batches-bin").is_dir():
+        directory = directory / "cifar-10-batches-bin"
+    names = ["test_batch.bin"] if split == "test" else [f"data_batch_{i}.bin" for i in range(1, 6)]
+    records = np.concatenate([np.fromfile(directory / name, np.uint8).reshape(-1, 3073) for name in names])[:count]
+    return torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32)), torch.from_numpy(records[:, 0].astype(np.int64))
+
+
+def normalise(images, dtype):
+    """(pixel / 255 - mean) / std per channel, computed in double and rounded once to `dtype`."""
+    mean = torch.tensor(CIFAR10_MEAN, dtype=torch.float64)[:, None, None]
+    std = torch.tensor(CIFAR10_STD, dtype=torch.float64)[:, None, None]
+    return ((images.double() / 255 - mean) / std).to(dtype)
+
+
+def train_steps(model, optimizer, x, labels, batch_size):
+    """One pass over (x, labels) in order; returns the mean loss."""
+    model.train()
+    total = 0.0
+    for xs, ys in zip(x.split(batch_size), labels.split(batch_size)):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(xs), ys)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(ys)
+    return total / len(x)
+
+
+@torch.no_grad()
+def evaluate(model, x, batch_size=500):
+    """The logits of all images, in evaluation mode."""
+    model.eval()
+    return torch.cat([model(xs) for xs in x.split(batch_size)])
