@@ -4,7 +4,9 @@
 
 namespace actgrad {
 
-std::string Device::name() const { return is_cpu() ? "cpu" : "cuda:" + std::to_string(index); }
+std::string Device::name() const {
+  return is_cpu() ? "cpu" : "cuda:" + std::to_string(index);
+}
 
 Device Device::parse(const std::string& text) {
   if (text == "cpu" || text == "auto") return {};

@@ -26,7 +26,7 @@ namespace detail {
 }  // namespace actgrad
 
 // Checks an assumption in every build type. The message is evaluated only when the check fails.
-#define ACTGRAD_CHECK(condition, message)                                                \
-  do {                                                                                   \
+#define ACTGRAD_CHECK(condition, message)                                                         \
+  do {                                                                                            \
     if (!(condition)) ::actgrad::detail::check_failed(__FILE__, __LINE__, #condition, (message)); \
   } while (false)

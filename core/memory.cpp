@@ -102,13 +102,23 @@ CachingAllocator& allocator() {
 
 }  // namespace
 
-MemoryStatistics memory_statistics() { return allocator().statistics(); }
-void reset_peak_memory() { allocator().reset_peak(); }
-void release_cached_memory() { allocator().release_cached(); }
+MemoryStatistics memory_statistics() {
+  return allocator().statistics();
+}
+void reset_peak_memory() {
+  allocator().reset_peak();
+}
+void release_cached_memory() {
+  allocator().release_cached();
+}
 
 namespace detail {
-void* allocate(std::size_t bytes) { return allocator().allocate(bytes); }
-void deallocate(void* memory, std::size_t bytes) noexcept { allocator().deallocate(memory, bytes); }
+void* allocate(std::size_t bytes) {
+  return allocator().allocate(bytes);
+}
+void deallocate(void* memory, std::size_t bytes) noexcept {
+  allocator().deallocate(memory, bytes);
+}
 }  // namespace detail
 
 }  // namespace actgrad

@@ -22,8 +22,8 @@ enum class FileLayout {
 enum class Init {
   zeros,
   ones,
-  uniform_fan_in,          // uniform in ±1/√fan_in: PyTorch's default for Linear and Conv2d, weights and biases
-  kaiming_normal_fan_in,   // normal with standard deviation √(2/fan_in)
+  uniform_fan_in,         // uniform in ±1/√fan_in: PyTorch's default for Linear and Conv2d, weights and biases
+  kaiming_normal_fan_in,  // normal with standard deviation √(2/fan_in)
 };
 
 struct Parameter {
@@ -49,8 +49,8 @@ struct Span {
 class ParameterSet {
  public:
   ParameterSet() = default;
-  // Lays the given parameters out in order, allocates both buffers (zeros) and points the parameters' variables into them.
-  // The parameters must outlive the set. dtype: float32 or float64.
+  // Lays the given parameters out in order, allocates both buffers (zeros) and points the parameters' variables into
+  // them. The parameters must outlive the set. dtype: float32 or float64.
   ParameterSet(std::vector<Parameter*> parameters, DType dtype, Device device);
 
   const std::vector<Parameter*>& list() const { return parameters_; }

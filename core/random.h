@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). A number is a pure function of (seed, purpose, stream, position), so the CPU and a GPU draw the same
-// ones in any order, and a run resumes bit for bit by remembering positions alone.
+// 1, 2, 3", SC 2011). A number is a pure function of (seed, purpose, stream, position), so the CPU and a GPU draw the
+// same ones in any order, and a run resumes bit for bit by remembering positions alone.
 #pragma once
 
 #include <array>
@@ -35,7 +35,8 @@ class Random {
 
   // The four words number `position` of this stream: random access.
   std::array<std::uint32_t, 4> block(std::uint64_t position) const {
-    return philox({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), stream_, purpose_}, key_);
+    return philox({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), stream_, purpose_},
+                  key_);
   }
 
   // The next word, in sequence.
@@ -61,7 +62,8 @@ class Random {
   // Uniform in {0, …, bound-1}, bound <= 2^32 (multiply-shift; bias below bound/2^64).
   std::uint32_t below(std::uint32_t bound) {
     const std::uint64_t high = next(), low = next();
-    return static_cast<std::uint32_t>((static_cast<unsigned __int128>(high << 32 | low) * bound) >> 64);
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<std::uint32_t>((static_cast<Wide>(high << 32 | low) * bound) >> 64);
   }
 
  private:

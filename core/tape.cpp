@@ -2,48 +2,53 @@
 
 namespace actgrad {
 
-struct Variable::Node {
-  Tensor value;
-  Tensor gradient;             // storage; allocated at the first contribution unless given
-  bool requires_grad = false;
-  bool has_gradient = false;   // something was written since the last clear
+struct Gradient::Node {
+  Shape shape;
+  DType dtype;
+  Device device;
+  Tensor tensor;         // allocated at the first contribution unless given
+  bool written = false;  // since the last clear
 };
 
-Variable::Variable(Tensor value, bool requires_grad)
-    : node_(std::make_shared<Node>(Node{std::move(value), {}, requires_grad, false})) {}
+Tensor Gradient::value() const {
+  return written() ? node_->tensor : Tensor();
+}
+bool Gradient::written() const {
+  return node_ && node_->written;
+}
 
-Variable::Variable(Tensor value, Tensor gradient_storage)
-    : node_(std::make_shared<Node>(Node{std::move(value), std::move(gradient_storage), true, false})) {
-  ACTGRAD_CHECK(node_->value.shape() == node_->gradient.shape() && node_->value.dtype() == node_->gradient.dtype(),
+void Gradient::clear() {
+  if (node_) node_->written = false;
+}
+
+GradientTarget Gradient::target() const {
+  ACTGRAD_CHECK(node_, "variable needs no gradient");
+  if (!node_->tensor) node_->tensor = Tensor::empty(node_->shape, node_->dtype, node_->device);
+  const Write mode = node_->written ? Write::accumulate : Write::overwrite;
+  node_->written = true;
+  return {node_->tensor, mode};
+}
+
+Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) {
+  if (requires_grad)
+    gradient_.node_ =
+        std::make_shared<Gradient::Node>(Gradient::Node{value_.shape(), value_.dtype(), value_.device(), {}, false});
+}
+
+Variable::Variable(Tensor value, Tensor gradient_storage) : Variable(std::move(value), true) {
+  ACTGRAD_CHECK(value_.shape() == gradient_storage.shape() && value_.dtype() == gradient_storage.dtype(),
                 "gradient storage must look like the value");
-}
-
-const Tensor& Variable::value() const {
-  ACTGRAD_CHECK(node_, "undefined variable");
-  return node_->value;
-}
-
-bool Variable::requires_grad() const { return node_ && node_->requires_grad; }
-bool Variable::has_grad() const { return node_ && node_->has_gradient; }
-Tensor Variable::grad() const { return has_grad() ? node_->gradient : Tensor(); }
-
-void Variable::clear_grad() {
-  if (node_) node_->has_gradient = false;
-}
-
-GradientTarget Variable::gradient_target() const {
-  ACTGRAD_CHECK(requires_grad(), "variable needs no gradient");
-  Node& node = *node_;
-  if (!node.gradient) node.gradient = Tensor::empty(node.value.shape(), node.value.dtype(), node.value.device());
-  const Write mode = node.has_gradient ? Write::accumulate : Write::overwrite;
-  node.has_gradient = true;
-  return {node.gradient, mode};
+  gradient_.node_->tensor = std::move(gradient_storage);
 }
 
 Variable Tape::record(Tensor output, Backward backward) {
   Variable variable(std::move(output), /*requires_grad=*/true);
-  records_.push_back({variable, std::move(backward)});
+  records_.push_back({variable.gradient(), std::move(backward)});
   return variable;
+}
+
+void Tape::watch(const Variable& variable, Backward observer) {
+  records_.push_back({variable.gradient(), std::move(observer)});
 }
 
 void Tape::backward(const std::vector<Seed>& seeds) {
@@ -56,7 +61,7 @@ void Tape::backward(const std::vector<Seed>& seeds) {
   while (!records_.empty()) {
     Record record = std::move(records_.back());
     records_.pop_back();
-    if (record.output.has_grad()) record.backward(record.output.grad());
+    if (record.output.written()) record.backward(record.output.value());
   }
 }
 

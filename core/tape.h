@@ -23,6 +23,29 @@ struct GradientTarget {
   Write mode = Write::overwrite;
 };
 
+// The gradient of a variable, without its value: backward closures hold this for each input, so that the tape keeps
+// alive only those values that a backward kernel reads. A handle: copies share the gradient.
+class Gradient {
+ public:
+  Gradient() = default;
+  bool wanted() const { return node_ != nullptr; }  // whether the variable requires a gradient
+
+  // The gradient; undefined while no backward pass has reached the variable.
+  Tensor value() const;
+  bool written() const;
+  // Forgets the gradient: the next backward pass overwrites it.
+  void clear();
+
+  // Where a backward kernel writes. Allocates at the first call. The gradient counts as written from then on, so the
+  // caller must write it. Only if wanted().
+  GradientTarget target() const;
+
+ private:
+  friend class Variable;
+  struct Node;
+  std::shared_ptr<Node> node_;
+};
+
 // A tensor in a computation, with room for its gradient. A handle: copies share the value and the gradient.
 class Variable {
  public:
@@ -31,24 +54,19 @@ class Variable {
   // A leaf whose gradient is written into `gradient_storage` (same shape and dtype): parameters use this.
   Variable(Tensor value, Tensor gradient_storage);
 
-  explicit operator bool() const { return node_ != nullptr; }
-  const Tensor& value() const;
-  bool requires_grad() const;
+  explicit operator bool() const { return static_cast<bool>(value_); }
+  const Tensor& value() const { return value_; }
+  const Gradient& gradient() const { return gradient_; }
+  bool requires_grad() const { return gradient_.wanted(); }
 
-  // The gradient; undefined while no backward pass has reached this variable.
-  Tensor grad() const;
-  bool has_grad() const;
-  // Forgets the gradient: the next backward pass overwrites it.
-  void clear_grad();
-
-  // For backward closures: where this variable's gradient goes. Allocates at the first call. After the call the
-  // gradient counts as written, so the caller must write it. Only if requires_grad().
-  GradientTarget gradient_target() const;
+  Tensor grad() const { return gradient_.value(); }
+  bool has_grad() const { return gradient_.written(); }
+  void clear_grad() { gradient_.clear(); }
+  GradientTarget gradient_target() const { return gradient_.target(); }
 
  private:
-  friend class Tape;
-  struct Node;
-  std::shared_ptr<Node> node_;
+  Tensor value_;
+  Gradient gradient_;
 };
 
 // The gradient of the final scalar with respect to `output`, as a start of the backward pass.
@@ -59,11 +77,15 @@ struct Seed {
 
 class Tape {
  public:
-  // `gradient` is d(loss)/d(output); the closure must write or add to the targets of those inputs that require it.
+  // `gradient` is d(loss)/d(output); the closure must write or add to the targets of those inputs that want it.
   using Backward = std::function<void(const Tensor& gradient)>;
 
   // Wraps `output` in a variable that requires a gradient, and remembers how to carry that gradient back.
   Variable record(Tensor output, Backward backward);
+
+  // Calls `observer` in the backward pass with the finished gradient of `variable`, if one reaches it. Call it right
+  // after the variable was made, before anything uses it.
+  void watch(const Variable& variable, Backward observer);
 
   // Runs the recorded closures in reverse from the given seeds (distinct variables), skipping those that no gradient
   // reaches, and forgets each with the tensors it holds as soon as it has run. The tape is empty afterwards.
@@ -74,7 +96,7 @@ class Tape {
 
  private:
   struct Record {
-    Variable output;
+    Gradient output;
     Backward backward;
   };
   std::vector<Record> records_;

@@ -26,7 +26,9 @@ const char* name_of(DType dtype) {
   ACTGRAD_CHECK(false, "dtype");
 }
 
-bool is_floating(DType dtype) { return dtype != DType::uint8 && dtype != DType::int32; }
+bool is_floating(DType dtype) {
+  return dtype != DType::uint8 && dtype != DType::int32;
+}
 
 Shape::Shape(std::initializer_list<std::int64_t> dims) : Shape(std::vector<std::int64_t>(dims)) {}
 

@@ -65,9 +65,9 @@ class Tensor {
   void* raw() const;
 
   // Views: they share the bytes.
-  Tensor reshape(const Shape& shape) const;                             // same number of elements
-  Tensor slice(std::int64_t begin, std::int64_t end) const;             // rows [begin, end) of the leading dimension
-  Tensor view(std::int64_t offset, const Shape& shape) const;           // `shape` elements from element `offset` on
+  Tensor reshape(const Shape& shape) const;                    // same number of elements
+  Tensor slice(std::int64_t begin, std::int64_t end) const;    // rows [begin, end) of the leading dimension
+  Tensor view(std::int64_t offset, const Shape& shape) const;  // `shape` elements from element `offset` on
 
   Tensor clone() const;                 // a copy of the bytes, same device
   Tensor to(Device device) const;       // itself when it is there already, else a copy

@@ -1,7 +1,6 @@
 // A model: a tree of modules assembled over flat parameter and gradient buffers, with named state.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "core/options.h"
@@ -34,10 +33,12 @@ class Model {
   const InputSpec& input() const { return input_; }
   DType dtype() const { return parameters_.dtype(); }
 
-  // Parameters and buffers under PyTorch's names, in PyTorch's layouts (convolution weights OIHW), as copies in the model's dtype.
+  // Parameters and buffers under PyTorch's names, in PyTorch's layouts (convolution weights OIHW), as copies in the
+  // model's dtype.
   std::vector<NamedTensor> state() const;
-  // The reverse; float32 and float64 are converted. `origin` (a file name) starts the error message. Throws UserError, leaving the
-  // model as it was, when a tensor is missing, has another shape, or is not known ("…num_batches_tracked" is ignored).
+  // The reverse; float32 and float64 are converted. `origin` (a file name) starts the error message. Throws UserError,
+  // leaving the model as it was, when a tensor is missing, has another shape, or is not known ("…num_batches_tracked"
+  // is ignored).
   void load_state(const std::vector<NamedTensor>& state, const std::string& origin);
 
   void save(const std::string& path) const;  // safetensors
@@ -55,8 +56,8 @@ class Model {
 
 // The models that have names: lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, mlp.
 std::vector<std::string> model_names();
-std::string model_help(const std::string& name);          // one line
-OptionTable model_options(const std::string& name);       // mlp: "hidden"; throws UserError for an unknown name
+std::string model_help(const std::string& name);     // one line
+OptionTable model_options(const std::string& name);  // mlp: "hidden"; throws UserError for an unknown name
 std::unique_ptr<Model> make_model(const std::string& name, const InputSpec& input, DType dtype, std::uint64_t seed,
                                   const Options& options, Device device = {});
 std::unique_ptr<Model> make_model(const std::string& name, const InputSpec& input = {}, DType dtype = DType::float32,

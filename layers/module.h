@@ -7,34 +7,9 @@
 #include <vector>
 
 #include "core/parameters.h"
-#include "core/random.h"
-#include "core/tape.h"
-#include "kernels/conv2d.h"
+#include "layers/pass.h"
 
 namespace actgrad {
-
-class WeightedLayer;
-
-// What an optimizer that wants activations implements. Layers call it in training mode only, once per use in a forward or
-// backward pass; neither call may keep a reference to the tensor.
-class Probe {
- public:
-  virtual ~Probe() = default;
-  // x: the layer's input, (rows, in) or (N, H, W, C).
-  virtual void on_input(const WeightedLayer& layer, const Tensor& x) { (void)layer, (void)x; }
-  // dy: the gradient of the loss (mean over the batch) with respect to the layer's output, same leading dimensions.
-  virtual void on_output_gradient(const WeightedLayer& layer, const Tensor& dy) { (void)layer, (void)dy; }
-};
-
-// What one forward pass carries along.
-struct Pass {
-  Tape* tape = nullptr;  // null: no gradients are wanted
-  bool training = false;
-  Probe* probe = nullptr;
-  kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
-  std::uint64_t seed = 0;         // of dropout
-  std::uint64_t dropout_stream = 0;  // number of the pass << 8; every dropout layer takes the next one
-};
 
 // A tensor that belongs to a module's state without being trained: running statistics.
 struct Buffer {

@@ -1,5 +1,5 @@
-// A weighted layer (Linear, Conv2d) shows the optimizer one matrix, [W | b] of shape (out, d [+1]), and answers questions about
-// the inputs that it multiplies, so that no optimizer needs to know whether it is a convolution.
+// A weighted layer (Linear, Conv2d) shows the optimizer one matrix, [W | b] of shape (out, d [+1]), and answers
+// questions about the inputs that it multiplies, so that no optimizer needs to know whether it is a convolution.
 #pragma once
 
 #include "layers/module.h"
@@ -12,20 +12,30 @@ class WeightedLayer : public Module {
 
   virtual Parameter& weight() = 0;
   virtual Parameter* bias() = 0;  // nullptr without
-  const Parameter& weight() const { return const_cast<WeightedLayer*>(this)->weight(); }
-  const Parameter* bias() const { return const_cast<WeightedLayer*>(this)->bias(); }
 
-  virtual std::int64_t out() const = 0;      // rows of W
-  virtual std::int64_t columns() const = 0;  // d: inputs per output unit, in (ky, kx, c) order; the bias column is not counted
+  virtual std::int64_t out() const = 0;  // rows of W
+  virtual std::int64_t columns()
+      const = 0;  // d: inputs per output unit, in (ky, kx, c) order; the bias column is not counted
   // A grouped convolution is `groups` independent matrices of (out/groups, d), one below the other. 1 otherwise.
   virtual std::int64_t groups() const { return 1; }
 
   // The number of rows a batch presents: samples, or samples · output positions.
   virtual std::int64_t rows(const Tensor& x) const = 0;
 
-  // (groups, d): the mean over the batch's rows of each input squared. AdaAct's statistic (Algorithm 1). The bias column's
-  // value would be exactly 1.
+  // (groups, d): the mean over the batch's rows of each input squared. AdaAct's statistic (Algorithm 1). The bias
+  // column's value would be exactly 1.
   virtual Tensor input_second_moment(const Tensor& x) const = 0;
+
+ protected:
+  // For forward(): show the probe, in training mode, what goes in and the gradient of what comes out.
+  void show_input(Pass& pass, const Variable& x) const {
+    if (pass.training && pass.probe) pass.probe->on_input(*this, x.value());
+  }
+  Variable show_output(Pass& pass, Variable y) const {
+    if (pass.training && pass.probe && pass.records(y))
+      pass.tape->watch(y, [this, probe = pass.probe](const Tensor& dy) { probe->on_output_gradient(*this, dy); });
+    return y;
+  }
 
  private:
   friend class Model;  // gives the name

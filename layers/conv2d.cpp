@@ -1,0 +1,39 @@
+#include "layers/conv2d.h"
+
+#include "kernels/second_moment.h"
+
+namespace actgrad {
+
+Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const Conv2dOptions& options, bool bias,
+               Init weight_init)
+    : options_(options), has_bias_(bias) {
+  ACTGRAD_CHECK(in % options.groups == 0 && out % options.groups == 0, "channels must be multiples of the groups");
+  weight_.shape = {out, kernel, kernel, in / options.groups};
+  weight_.layout = FileLayout::ohwi_to_oihw;
+  weight_.init = weight_init;
+  weight_.fan_in = kernel * kernel * (in / options.groups);
+  add("weight", weight_);
+  if (!bias) return;
+  bias_.shape = {out};
+  bias_.init = Init::uniform_fan_in;
+  bias_.fan_in = weight_.fan_in;
+  add("bias", bias_);
+}
+
+Variable Conv2d::forward(Pass& pass, const Variable& x) {
+  show_input(pass, x);
+  return show_output(pass, conv2d(pass, x, weight_.variable, bias_.variable, options_));
+}
+
+std::int64_t Conv2d::rows(const Tensor& x) const {
+  const kernels::Conv2dGeometry g = geometry(x);
+  return g.batch * g.out_height() * g.out_width();
+}
+
+Tensor Conv2d::input_second_moment(const Tensor& x) const {
+  Tensor result = Tensor::empty({groups(), columns()}, x.dtype(), x.device());
+  kernels::patch_second_moment(geometry(x), x, result);
+  return result;
+}
+
+}  // namespace actgrad

@@ -1,0 +1,19 @@
+#include "layers/functions/dropout.h"
+
+#include "kernels/elementwise.h"
+
+namespace actgrad {
+
+Variable dropout(Pass& pass, const Variable& x, double keep) {
+  if (!pass.training || keep >= 1) return x;
+  const std::uint64_t seed = pass.seed, stream = pass.dropout_stream++;
+  Tensor y = Tensor::empty(x.value().shape(), x.value().dtype(), x.value().device());
+  kernels::dropout_forward(x.value(), keep, seed, stream, y);
+  if (!pass.records(x)) return Variable(y);
+  return pass.tape->record(y, [keep, seed, stream, dx = x.gradient()](const Tensor& dy) {
+    auto [target, mode] = dx.target();
+    kernels::dropout_backward(dy, keep, seed, stream, target, mode);  // the same mask, drawn again
+  });
+}
+
+}  // namespace actgrad

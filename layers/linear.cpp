@@ -1,0 +1,31 @@
+#include "layers/linear.h"
+
+#include "kernels/second_moment.h"
+#include "layers/functions/linear.h"
+
+namespace actgrad {
+
+Linear::Linear(std::int64_t in, std::int64_t out, bool bias, Init weight_init) : has_bias_(bias) {
+  weight_.shape = {out, in};
+  weight_.init = weight_init;
+  weight_.fan_in = in;
+  add("weight", weight_);
+  if (!bias) return;
+  bias_.shape = {out};
+  bias_.init = Init::uniform_fan_in;
+  bias_.fan_in = in;
+  add("bias", bias_);
+}
+
+Variable Linear::forward(Pass& pass, const Variable& x) {
+  show_input(pass, x);
+  return show_output(pass, linear(pass, x, weight_.variable, bias_.variable));
+}
+
+Tensor Linear::input_second_moment(const Tensor& x) const {
+  Tensor result = Tensor::empty({1, columns()}, x.dtype(), x.device());
+  kernels::second_moment(x, result);
+  return result;
+}
+
+}  // namespace actgrad

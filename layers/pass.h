@@ -1,0 +1,38 @@
+// What a forward pass carries along, and who may watch it.
+#pragma once
+
+#include "core/tape.h"
+#include "kernels/conv2d.h"
+
+namespace actgrad {
+
+class WeightedLayer;
+
+// What an optimizer that wants activations implements. Layers call it in training mode only, once per use in a forward
+// or backward pass. A tensor given must not be kept: its bytes may be reused.
+class Probe {
+ public:
+  virtual ~Probe() = default;
+  // x: the layer's input, (rows, in) or (N, H, W, C).
+  virtual void on_input(const WeightedLayer& layer, const Tensor& x) { (void)layer, (void)x; }
+  // dy: the gradient of the loss (mean over the batch) with respect to the layer's output, same leading dimensions.
+  virtual void on_output_gradient(const WeightedLayer& layer, const Tensor& dy) { (void)layer, (void)dy; }
+};
+
+struct Pass {
+  Tape* tape = nullptr;  // null: no gradients are wanted
+  bool training = false;
+  Probe* probe = nullptr;
+  kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
+  std::uint64_t seed = 0;  // of dropout
+  std::uint64_t dropout_stream =
+      0;  // differs in every training pass: the pass's number << 8; each dropout layer takes the next one
+
+  // Whether a function of these variables must record itself.
+  template <class... Variables>
+  bool records(const Variables&... inputs) const {
+    return tape && (inputs.requires_grad() || ...);
+  }
+};
+
+}  // namespace actgrad
