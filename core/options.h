@@ -29,12 +29,12 @@ struct Option {
   bool high_open = false;
   std::vector<std::string> choices = {};  // of text; empty: any
 
-  Option range(double from, double to) &&;        // [from, to]
+  Option range(double from, double to) &&;            // [from, to]
   Option range_open_high(double from, double to) &&;  // [from, to)
-  Option at_least(double from) &&;                // [from, ∞)
-  Option above(double from) &&;                   // (from, ∞)
+  Option at_least(double from) &&;                    // [from, ∞)
+  Option above(double from) &&;                       // (from, ∞)
   Option one_of(std::vector<std::string> values) &&;
-  Option from(std::string where) &&;              // the source
+  Option from(std::string where) &&;  // the source
 
   // Converts text from a command line or a file. Throws UserError("--lr: …") when it is not of the option's type.
   OptionValue parse(const std::string& text) const;
