@@ -34,14 +34,15 @@ class Optimizer : public Probe {
 std::vector<std::string> optimizer_names();
 std::string optimizer_help(const std::string& name);     // one line
 OptionTable optimizer_options(const std::string& name);  // throws UserError for an unknown name
-// The options the paper's experiments use for this optimizer with this model and data set, where they differ from the table's defaults:
-// (name, value, source).
+// The options the paper's experiments use for this optimizer with this model and data set, where they differ from the
+// table's defaults: (name, value, source).
 struct Recommended {
   std::string option;
   OptionValue value;
   std::string source;
 };
-std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model, const std::string& data);
+std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model,
+                                             const std::string& data);
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model, const Options& options);
 // With the table's defaults.

@@ -1,0 +1,55 @@
+#include "optim/adam.h"
+
+#include <cmath>
+
+#include "kernels/optimizer_steps.h"
+
+namespace actgrad {
+
+OptionTable Adam::options(Decay decay) {
+  const std::string paper = "AdaAct paper, Appendix E", belief = "AdaBelief's published runs, which the paper follows";
+  const bool l2 = decay == Decay::l2;
+  return {
+      Option{"lr", 1e-3, "learning rate"}.at_least(0).from(paper),
+      Option{"beta1", 0.9, "decay of the moving average of the gradient"}.range_open_high(0, 1).from(paper),
+      Option{"beta2", 0.999, "decay of the moving average of its square"}.range_open_high(0, 1).from(paper),
+      Option{"eps", 1e-8, "added to the root, outside of it"}.at_least(0).from(belief),
+      Option{"weight-decay", l2 ? 5e-4 : 1e-2,
+             l2 ? "L2: added to the gradient, of every parameter" : "decoupled: shrinks every parameter by lr·wd"}
+          .at_least(0)
+          .from(belief),
+  };
+}
+
+Adam::Adam(Model& model, const Options& options, Decay decay)
+    : Optimizer(model),
+      beta1_(options.number("beta1")),
+      beta2_(options.number("beta2")),
+      eps_(options.number("eps")),
+      weight_decay_(options.number("weight-decay")),
+      decay_(decay),
+      m_(parameters_.zeros_like()),
+      v_(parameters_.zeros_like()) {}
+
+//   Adam: g += wd·p;   AdamW: p *= 1 − lr·wd
+//   m = β₁m + (1−β₁)g,  v = β₂v + (1−β₂)g²
+//   p −= lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+void Adam::step(double lr) {
+  ++steps_;
+  const double t = static_cast<double>(steps_);
+  const kernels::AdamStep formula{lr,
+                                  beta1_,
+                                  beta2_,
+                                  eps_,
+                                  weight_decay_,
+                                  decay_ == Decay::decoupled,
+                                  1 - std::pow(beta1_, t),
+                                  1 - std::pow(beta2_, t)};
+  for (const Span& span : parameters_.spans_with_gradient()) {
+    Tensor p = parameters_.values().slice(span.begin, span.end);
+    Tensor m = m_.slice(span.begin, span.end), v = v_.slice(span.begin, span.end);
+    kernels::adam_step(p, parameters_.gradients().slice(span.begin, span.end), m, v, formula);
+  }
+}
+
+}  // namespace actgrad
