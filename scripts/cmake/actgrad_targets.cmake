@@ -36,7 +36,9 @@ function(actgrad_library name)
   set_target_properties(actgrad_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
   target_compile_features(actgrad_${name} PUBLIC cxx_std_20)
   target_include_directories(actgrad_${name} PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/actgrad>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    # The first for <actgrad/core/tensor.h>, the second for the headers among themselves.
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/actgrad>)
   target_link_libraries(actgrad_${name} PUBLIC ${ARG_LINK} PRIVATE $<BUILD_INTERFACE:actgrad_flags> ${ARG_PRIVATE})
   set_property(GLOBAL APPEND PROPERTY ACTGRAD_LIBRARIES actgrad_${name})
 endfunction()
