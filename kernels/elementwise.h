@@ -19,8 +19,9 @@ double sum(const Tensor& x);             // accumulated in double
 double sum_of_squares(const Tensor& x);  // accumulated in double
 bool all_finite(const Tensor& x);        // no NaN, no infinity
 
-// Dropout: y = x · mask / keep, mask ~ Bernoulli(keep) from words [position, …) of the given Philox stream (seed, Purpose::dropout,
-// stream), so that the backward pass draws the same mask again. dx = dy · mask / keep.
+// Dropout (Srivastava et al. 2014, scaled in training): y = x · mask / keep, mask ~ Bernoulli(keep), 0 < keep <= 1. Element e is
+// kept when word e % 4 of block e / 4 of the stream (seed, Purpose::dropout, stream) is below keep · 2³², so that the backward pass
+// draws the same mask again. dx = dy · mask / keep.
 void dropout_forward(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y);
 void dropout_backward(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx, Write mode);
 

@@ -1,0 +1,185 @@
+#include "kernels/elementwise.h"
+
+#include <bit>
+
+#include "core/random.h"
+#include "kernels/dispatch.h"
+#include "kernels/flat.h"
+
+namespace actgrad::kernels {
+namespace {
+
+// Calls term(range) for each thread's part of [0, n) and adds the results in the order of the parts.
+template <class Term>
+double parallel_sum(std::int64_t n, const Term& term) {
+  std::vector<double> parts(static_cast<std::size_t>(threads_for(n, flat_grain)));
+  parallel_for(n, flat_grain, [&](Range range, int index) { parts[static_cast<std::size_t>(index)] = term(range); });
+  double total = 0;
+  for (double part : parts) total += part;
+  return total;
+}
+
+// y[i] = value(i), or += value(i).
+template <class T, class Value>
+void write_each(Tensor& y, Write mode, const Value& value) {
+  T* const out = y.data<T>();
+  if (mode == Write::overwrite)
+    for_each_element(y.numel(), [=](std::int64_t i) { out[i] = value(i); });
+  else
+    for_each_element(y.numel(), [=](std::int64_t i) { out[i] += value(i); });
+}
+
+// Calls visit(e, kept) for every element e of [0, n), where element e is kept when word e % 4 of Philox block e / 4 is
+// below keep·2³². Parts start at multiples of 4.
+template <class Visit>
+void draw_mask(std::int64_t n, double keep, std::uint64_t seed, std::uint64_t stream, const Visit& visit) {
+  ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
+  const auto threshold = static_cast<std::uint64_t>(keep * 0x1p32);
+  const Random random(seed, Purpose::dropout, stream);
+  parallel_for((n + 3) / 4, flat_grain / 16, [&](Range blocks, int) {
+    for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+      const auto words = random.block(static_cast<std::uint64_t>(block));
+      for (std::int64_t e = block * 4; e < std::min(n, block * 4 + 4); ++e)
+        visit(e, words[static_cast<std::size_t>(e % 4)] < threshold);
+    }
+  });
+}
+
+}  // namespace
+
+void relu_forward(const Tensor& x, Tensor& y) {
+  check_like(x, y);
+  visit_floating(x.dtype(), [&]<class T>() {
+    const T* const in = x.data<T>();
+    // Written so that NaN stays NaN: a broken run must show.
+    write_each<T>(y, Write::overwrite, [=](std::int64_t i) { return in[i] < T(0) ? T(0) : in[i]; });
+  });
+}
+
+void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx, Write mode) {
+  check_like(dy, y);
+  check_like(dy, dx);
+  visit_floating(dy.dtype(), [&]<class T>() {
+    const T* const gradient = dy.data<T>();
+    const T* const out = y.data<T>();
+    write_each<T>(dx, mode, [=](std::int64_t i) { return out[i] > T(0) ? gradient[i] : T(0); });
+  });
+}
+
+void add(const Tensor& a, const Tensor& b, Tensor& y) {
+  check_like(a, b);
+  check_like(a, y);
+  visit_floating(a.dtype(), [&]<class T>() {
+    const T* const left = a.data<T>();
+    const T* const right = b.data<T>();
+    write_each<T>(y, Write::overwrite, [=](std::int64_t i) { return left[i] + right[i]; });
+  });
+}
+
+void copy(const Tensor& x, Tensor& y, Write mode) {
+  check_like(x, y);
+  visit_floating(x.dtype(), [&]<class T>() {
+    const T* const in = x.data<T>();
+    write_each<T>(y, mode, [=](std::int64_t i) { return in[i]; });
+  });
+}
+
+void scale(Tensor& x, double factor) {
+  visit_floating(x.dtype(), [&]<class T>() {
+    T* const values = x.data<T>();
+    const T a = T(factor);
+    for_each_element(x.numel(), [=](std::int64_t i) { values[i] *= a; });
+  });
+}
+
+void mix(Tensor& x, double a, const Tensor& y, double b) {
+  check_like(x, y);
+  visit_floating(x.dtype(), [&]<class T>() {
+    T* const values = x.data<T>();
+    const T* const others = y.data<T>();
+    const T own = T(a), other = T(b);
+    for_each_element(x.numel(), [=](std::int64_t i) { values[i] = own * values[i] + other * others[i]; });
+  });
+}
+
+void fill(Tensor& x, double value) {
+  visit_floating(x.dtype(), [&]<class T>() {
+    const T rounded = T(value);
+    write_each<T>(x, Write::overwrite, [=](std::int64_t) { return rounded; });
+  });
+}
+
+void cast(const Tensor& x, Tensor& y) {
+  ACTGRAD_CHECK(x.shape() == y.shape(), x.shape().to_string() + " to " + y.shape().to_string());
+  visit_floating(x.dtype(), [&]<class From>() {
+    const From* const in = x.data<From>();
+    visit_floating(y.dtype(), [&]<class To>() {
+      write_each<To>(y, Write::overwrite, [=](std::int64_t i) { return static_cast<To>(in[i]); });
+    });
+  });
+}
+
+double sum(const Tensor& x) {
+  return visit_floating(x.dtype(), [&]<class T>() {
+    const T* const values = x.data<T>();
+    return parallel_sum(x.numel(), [=](Range range) {
+      double total = 0;
+#pragma omp simd reduction(+ : total)
+      for (std::int64_t i = range.begin; i < range.end; ++i) total += values[i];
+      return total;
+    });
+  });
+}
+
+double sum_of_squares(const Tensor& x) {
+  return visit_floating(x.dtype(), [&]<class T>() {
+    const T* const values = x.data<T>();
+    return parallel_sum(x.numel(), [=](Range range) {
+      double total = 0;
+#pragma omp simd reduction(+ : total)
+      for (std::int64_t i = range.begin; i < range.end; ++i)
+        total += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+      return total;
+    });
+  });
+}
+
+bool all_finite(const Tensor& x) {
+  return visit_floating(x.dtype(), [&]<class T>() {
+    // NaN and infinities are the numbers whose exponent bits are all ones.
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+    const T* const values = x.data<T>();
+    return parallel_sum(x.numel(), [=](Range range) {
+             Bits bad = 0;
+#pragma omp simd reduction(| : bad)
+             for (std::int64_t i = range.begin; i < range.end; ++i)
+               bad |= (std::bit_cast<Bits>(values[i]) & exponent) == exponent ? Bits(1) : Bits(0);
+             return static_cast<double>(bad);
+           }) == 0;
+  });
+}
+
+void dropout_forward(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y) {
+  check_like(x, y);
+  visit_floating(x.dtype(), [&]<class T>() {
+    const T* const in = x.data<T>();
+    T* const out = y.data<T>();
+    const T gain = T(1 / keep);
+    draw_mask(x.numel(), keep, seed, stream, [=](std::int64_t e, bool kept) { out[e] = kept ? in[e] * gain : T(0); });
+  });
+}
+
+void dropout_backward(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx, Write mode) {
+  if (mode == Write::overwrite) return dropout_forward(dy, keep, seed, stream, dx);  // the same formula
+  check_like(dy, dx);
+  visit_floating(dy.dtype(), [&]<class T>() {
+    const T* const gradient = dy.data<T>();
+    T* const out = dx.data<T>();
+    const T gain = T(1 / keep);
+    draw_mask(dy.numel(), keep, seed, stream,
+              [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
+  });
+}
+
+}  // namespace actgrad::kernels

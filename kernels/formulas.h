@@ -1,0 +1,92 @@
+// Scalar formulas, shared by every device's kernels so that the tests of one exercise the arithmetic of all.
+// P is float, double, or a pack of them (kernels/pack.h).
+#pragma once
+
+#include <cmath>
+
+#ifdef __CUDACC__
+#define ACTGRAD_HOST_DEVICE __host__ __device__
+#else
+#define ACTGRAD_HOST_DEVICE
+#endif
+
+namespace actgrad::kernels::formulas {
+
+// Batch normalisation of one value; factor = scale/√(σ² + ε). Subtracting the mean first keeps the digits that
+// factor·x − factor·mean would lose when the mean is large. Forward and backward passes must agree on the sign of the
+// result (the mask of a fused ReLU), so both call this.
+template <class P>
+ACTGRAD_HOST_DEVICE inline P batch_norm(P x, P mean, P factor, P shift) {
+  return (x - mean) * factor + shift;
+}
+
+// a/b, but 0 where b is 0: what has never had a gradient does not move, also without an ε. NaN stays NaN.
+template <class T>
+ACTGRAD_HOST_DEVICE inline T quotient_or_zero(T a, T b) {
+  return b == T(0) ? T(0) : a / b;
+}
+
+// Optimizer steps. The constants are computed in double and rounded once.
+
+template <class T>
+struct SgdConstants {
+  T lr, momentum, gain, weight_decay;  // gain = 1 − dampening
+  bool nesterov, first;
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T sgd_plain(T p, T g, const SgdConstants<T>& k) {
+  return p - k.lr * (g + k.weight_decay * p);
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void sgd_momentum(T& p, T g, T& buffer, const SgdConstants<T>& k) {
+  const T d = g + k.weight_decay * p;
+  const T moved = k.momentum * buffer + k.gain * d;
+  buffer = k.first ? d : moved;
+  p -= k.lr * (k.nesterov ? d + k.momentum * buffer : buffer);
+}
+
+template <class T>
+struct AdamConstants {
+  T rate;          // lr / (1 − β₁ᵗ)
+  T beta1, gain1;  // gain = 1 − β
+  T beta2, gain2;
+  T inverse_root;  // 1/√(1 − β₂ᵗ)
+  T eps;
+  T l2;    // weight decay as a part of the gradient (Adam)
+  T keep;  // 1 − lr·wd: decoupled weight decay (AdamW)
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamConstants<T>& k) {
+  using std::sqrt;
+  const T g = gradient + k.l2 * p;
+  m = k.beta1 * m + k.gain1 * g;
+  v = k.beta2 * v + k.gain2 * g * g;
+  p = k.keep * p - k.rate * quotient_or_zero(m, sqrt(v) * k.inverse_root + k.eps);
+}
+
+template <class T>
+struct AdaActConstants {
+  T rate;          // lr / (1 − β₁ᵗ)
+  T beta1, gain1;  // gain = 1 − β
+  T keep;          // 1 − lr·wd
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void adaact(T& p, T g, T& m, T column_rate, const AdaActConstants<T>& k) {
+  m = k.beta1 * m + k.gain1 * g;
+  p = k.keep * p - k.rate * (m * column_rate);
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, T inverse_correction, T eps, T low, T high) {
+  using std::sqrt;
+  const T corrected = v * inverse_correction;
+  const T raised = corrected < low ? low : corrected;
+  const T clamped = raised > high ? high : raised;
+  return quotient_or_zero(T(1), sqrt(clamped) + eps);
+}
+
+}  // namespace actgrad::kernels::formulas

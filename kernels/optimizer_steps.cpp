@@ -1,0 +1,96 @@
+#include "kernels/optimizer_steps.h"
+
+#include "kernels/dispatch.h"
+#include "kernels/flat.h"
+#include "kernels/formulas.h"
+
+namespace actgrad::kernels {
+
+void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
+  check_like(p, g);
+  if (s.momentum != 0) check_like(p, buffer);
+  visit_floating(p.dtype(), [&]<class T>() {
+    const formulas::SgdConstants<T> k{T(s.lr),           T(s.momentum), T(1 - s.dampening),
+                                      T(s.weight_decay), s.nesterov,    s.first};
+    T* const weights = p.data<T>();
+    const T* const gradients = g.data<T>();
+    if (s.momentum == 0) {
+      for_each_element(p.numel(),
+                       [=](std::int64_t i) { weights[i] = formulas::sgd_plain(weights[i], gradients[i], k); });
+      return;
+    }
+    T* const buffers = buffer.data<T>();
+    for_each_element(p.numel(),
+                     [=](std::int64_t i) { formulas::sgd_momentum(weights[i], gradients[i], buffers[i], k); });
+  });
+}
+
+void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep& s) {
+  check_like(p, g);
+  check_like(p, m);
+  check_like(p, v);
+  visit_floating(p.dtype(), [&]<class T>() {
+    const formulas::AdamConstants<T> k{.rate = T(s.lr / s.correction1),
+                                       .beta1 = T(s.beta1),
+                                       .gain1 = T(1 - s.beta1),
+                                       .beta2 = T(s.beta2),
+                                       .gain2 = T(1 - s.beta2),
+                                       .inverse_root = T(1 / std::sqrt(s.correction2)),
+                                       .eps = T(s.eps),
+                                       .l2 = T(s.decoupled ? 0 : s.weight_decay),
+                                       .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
+    T* const weights = p.data<T>();
+    const T* const gradients = g.data<T>();
+    T* const first = m.data<T>();
+    T* const second = v.data<T>();
+    for_each_element(p.numel(),
+                     [=](std::int64_t i) { formulas::adam(weights[i], gradients[i], first[i], second[i], k); });
+  });
+}
+
+void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const AdaActStep& s) {
+  check_like(p, g);
+  check_like(p, m);
+  const std::int64_t columns = rate.numel();
+  ACTGRAD_CHECK(columns > 0 && p.numel() % columns == 0,
+                p.shape().to_string() + " with rates " + rate.shape().to_string());
+  visit_floating(p.dtype(), [&]<class T>() {
+    const formulas::AdaActConstants<T> k{T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1),
+                                         T(1 - s.lr * s.weight_decay)};
+    T* const weights = p.data<T>();
+    const T* const gradients = g.data<T>();
+    T* const momenta = m.data<T>();
+    const T* const rates = rate.data<T>();
+    if (columns == 1) {  // a bias: one long column
+      const T only = rates[0];
+      for_each_element(p.numel(),
+                       [=](std::int64_t i) { formulas::adaact(weights[i], gradients[i], momenta[i], only, k); });
+      return;
+    }
+    parallel_for(p.numel() / columns, std::max<std::int64_t>(1, flat_grain / columns), [&](Range rows, int) {
+      for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+        T* const row_weights = weights + row * columns;
+        const T* const row_gradients = gradients + row * columns;
+        T* const row_momenta = momenta + row * columns;
+        const T* const row_rates = rates;
+        const auto constants = k;
+#pragma omp simd
+        for (std::int64_t j = 0; j < columns; ++j)
+          formulas::adaact(row_weights[j], row_gradients[j], row_momenta[j], row_rates[j], constants);
+      }
+    });
+  });
+}
+
+void adaact_rate(const Tensor& v, double correction2, double eps, double low, double high, Tensor& rate) {
+  check_like(v, rate);
+  visit_floating(v.dtype(), [&]<class T>() {
+    const T* const moments = v.data<T>();
+    T* const rates = rate.data<T>();
+    const T inverse = T(1 / correction2), e = T(eps), l = T(low), h = T(high);
+    for_each_element(v.numel(),
+                     [=](std::int64_t i) { rates[i] = formulas::adaact_rate(moments[i], inverse, e, l, h); });
+  });
+}
+
+}  // namespace actgrad::kernels
