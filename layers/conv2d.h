@@ -22,10 +22,11 @@ class Conv2d final : public WeightedLayer {
   std::int64_t rows(const Tensor& x) const override;
   Tensor input_second_moment(const Tensor& x) const override;
 
- private:
   kernels::Conv2dGeometry geometry(const Tensor& x) const {
     return conv2d_geometry(x.shape(), weight_.shape, options_);
   }
+
+ private:
   Conv2dOptions options_;
   Parameter weight_, bias_;
   bool has_bias_;

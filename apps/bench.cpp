@@ -1,0 +1,167 @@
+// bench: times whole training steps and single kernels.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/bench/kernels.h"
+#include "apps/bench/step.h"
+#include "apps/training/build_info.h"
+#include "apps/training/command_line.h"
+#include "core/error.h"
+#include "kernels/parallel.h"
+#include "layers/model.h"
+#include "optim/optimizer.h"
+
+namespace actgrad {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+CommandLine command_line() {
+  CommandLine line;
+  line.program = "bench";
+  line.usage = "bench step [options]\n       bench kernels [options]";
+  line.description =
+      "step: whole training steps on a fixed batch of random 32x32x3 images, split into forward, backward and "
+      "optimizer; "
+      "several optimizers take turns. kernels: each kernel on the shapes that the model gives it.";
+  line.groups = {
+      {"Options",
+       {{.option = {"model", std::string("resnet20"), "see train --list models"}, .placeholder = "NAME"},
+        {.option = {"optim", std::string("adaact"), "step: one optimizer, or several to compare, such as sgd,adaact"},
+         .placeholder = "LIST"},
+        {.option = Option{"batch-size", std::int64_t{128}, "images per batch"}.range(1, 1e6)},
+        {.option = Option{"threads", std::int64_t{kernels::threads()}, "CPU threads"}.range(1, 1024),
+         .default_text = "all cores"},
+        {.option = Option{"steps", std::int64_t{50}, "step: how many are timed, of each optimizer"}.range(1, 1e6)},
+        {.option = Option{"warmup", std::int64_t{5}, "step: how many come before"}.range(0, 1e6)},
+        {.option = Option{"precision", std::string("fp32"), "step: of all arithmetic"}.one_of({"fp32", "fp64"})},
+        {.option =
+             Option{"conv", std::string("auto"), "step: convolution engine"}.one_of({"auto", "im2col", "library"})},
+        {.option = {"json", false, "print JSON"}, .action = true},
+        {.option = {"help", false, "print this, and stop"}, .action = true}}}};
+  return line;
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    names.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+Json conditions(const Options& options) {
+  Json json = {{"model", options.text("model")},
+               {"batch_size", options.integer("batch-size")},
+               {"threads", options.integer("threads")},
+               {"version", version()},
+               {"commit", commit()}};
+  json["machine"] = machine_description();
+  return json;
+}
+
+Json to_json(const bench::StepResult& r) {
+  return {{"optim", r.optimizer},
+          {"median_ms", r.median_ms},
+          {"min_ms", r.min_ms},
+          {"max_ms", r.max_ms},
+          {"images_per_second", r.images_per_second},
+          {"peak_memory_bytes", r.peak_memory_bytes},
+          {"forward_ms", r.forward_ms},
+          {"backward_ms", r.backward_ms},
+          {"optimizer_ms", r.optimizer_ms},
+          {"ratio_to_first", r.ratio_to_first}};
+}
+
+int run_step(const Options& options) {
+  bench::StepSettings settings;
+  settings.model = options.text("model");
+  settings.optimizers = split(options.text("optim"));
+  settings.batch_size = options.integer("batch-size");
+  settings.steps = options.integer("steps");
+  settings.warmup = options.integer("warmup");
+  settings.dtype = options.text("precision") == "fp64" ? DType::float64 : DType::float32;
+  settings.engine = kernels::parse_conv_engine(options.text("conv"));
+  const std::vector<bench::StepResult> results = bench::bench_step(settings);
+
+  if (options.flag("json")) {
+    // One optimizer: its figures at the top. Several: under "results".
+    Json json = conditions(options);
+    json["precision"] = options.text("precision");
+    json["conv"] = options.text("conv");
+    json["steps"] = settings.steps;
+    if (results.size() == 1)
+      json.update(to_json(results.front()));
+    else
+      for (const bench::StepResult& result : results) json["results"].push_back(to_json(result));
+    std::printf("%s\n", json.dump(2).c_str());
+    return 0;
+  }
+  std::printf("%s, batch %lld, %d threads, %s, %lld steps of each optimizer\n", settings.model.c_str(),
+              static_cast<long long>(settings.batch_size), kernels::threads(), options.text("precision").c_str(),
+              static_cast<long long>(settings.steps));
+  std::printf("%-10s%10s%10s%10s%10s%10s%11s%11s%10s%8s\n", "", "median ms", "min ms", "max ms", "forward", "backward",
+              "optimizer", "images/s", "peak MiB", "ratio");
+  for (const bench::StepResult& r : results)
+    std::printf("%-10s%10.2f%10.2f%10.2f%10.2f%10.2f%11.2f%11.0f%10.1f%8.3f\n", r.optimizer.c_str(), r.median_ms,
+                r.min_ms, r.max_ms, r.forward_ms, r.backward_ms, r.optimizer_ms, r.images_per_second,
+                static_cast<double>(r.peak_memory_bytes) / (1 << 20), r.ratio_to_first);
+  return 0;
+}
+
+int run_kernels(const Options& options) {
+  const std::vector<bench::KernelResult> results =
+      bench::bench_kernels(options.text("model"), options.integer("batch-size"));
+  const double peak = bench::multiply_add_peak();
+  if (options.flag("json")) {
+    Json json = conditions(options);
+    json["multiply_add_peak_gflops"] = peak;
+    for (const bench::KernelResult& r : results) {
+      Json row = {{"kernel", r.kernel}, {"shape", r.shape}, {"ms", r.ms}};
+      if (!r.engine.empty()) row["engine"] = r.engine;
+      if (r.gflops > 0) row["gflops"] = r.gflops;
+      if (r.gbytes > 0) row["gbytes_per_second"] = r.gbytes;
+      json["results"].push_back(row);
+    }
+    std::printf("%s\n", json.dump(2).c_str());
+    return 0;
+  }
+  std::printf("%s, batch %lld, %d threads, fp32; peak of multiply-adds in registers: %.0f GFLOP/s\n",
+              options.text("model").c_str(), static_cast<long long>(options.integer("batch-size")), kernels::threads(),
+              peak);
+  std::printf("%-30s%-40s%-9s%9s%10s%8s%8s\n", "kernel", "shape", "engine", "ms", "GFLOP/s", "of peak", "GB/s");
+  for (const bench::KernelResult& r : results) {
+    std::printf("%-30s%-40s%-9s%9.3f", r.kernel.c_str(), r.shape.c_str(), r.engine.c_str(), r.ms);
+    if (r.gflops > 0) std::printf("%10.1f%7.0f%%", r.gflops, 100 * r.gflops / peak);
+    if (r.gbytes > 0) std::printf("%26.1f", r.gbytes);
+    std::printf("\n");
+  }
+  return 0;
+}
+
+int bench_program(const std::vector<std::string>& arguments) {
+  const CommandLine line = command_line();
+  std::vector<std::string> words;
+  const GivenOptions given = line.parse(arguments, words);
+  OptionTable table;
+  for (const CommandLineOption& entry : line.groups.front().options) table.push_back(entry.option);
+  Options options(table);
+  for (const GivenOption& option : given) options.set_text(option.name, option.text);
+  if (options.flag("help")) return std::fputs(line.help().c_str(), stdout), 0;
+
+  if (words.empty()) throw UserError("what should be timed? bench step, or bench kernels (see --help)");
+  refuse_words({words.begin() + 1, words.end()});
+  kernels::set_threads(static_cast<int>(options.integer("threads")));
+  if (words.front() == "step") return run_step(options);
+  if (words.front() == "kernels") return run_kernels(options);
+  throw UserError(unknown_name("benchmark", words.front(), {"step", "kernels"}));
+}
+
+}  // namespace
+}  // namespace actgrad
+
+int main(int argc, char** argv) {
+  return actgrad::run_program("bench", argc, argv, actgrad::bench_program);
+}

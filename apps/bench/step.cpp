@@ -1,0 +1,119 @@
+#include "apps/bench/step.h"
+
+#include <memory>
+
+#include "apps/bench/timing.h"
+#include "core/memory.h"
+#include "layers/functions/cross_entropy.h"
+#include "layers/model.h"
+#include "optim/optimizer.h"
+
+namespace actgrad::bench {
+namespace {
+
+constexpr std::int64_t block_steps = 5;  // before the next optimizer's turn
+constexpr double small_rate = 1e-5;      // takes the same time as any other, and the weights stay where they are
+
+Tensor random_labels(std::int64_t count, std::int64_t classes) {
+  Tensor labels = Tensor::empty({count}, DType::int32);
+  Random random(0, Purpose::test, 1);
+  for (std::int64_t i = 0; i < count; ++i)
+    labels.data<std::int32_t>()[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(classes)));
+  return labels;
+}
+
+// One model with one optimizer, and the times of their steps.
+class Contestant {
+ public:
+  Contestant(const StepSettings& settings, const std::string& optimizer) : name_(optimizer), engine_(settings.engine) {
+    const std::size_t before = memory_statistics().bytes_in_use;
+    const InputSpec input;
+    model_ = make_model(settings.model, input, settings.dtype, 0);
+    optimizer_ = make_optimizer(optimizer, *model_);
+    x_ = random_tensor({settings.batch_size, input.height, input.width, input.channels}, settings.dtype);
+    labels_ = random_labels(settings.batch_size, input.classes);
+    own_bytes_ = memory_statistics().bytes_in_use - before;
+  }
+
+  // Times `steps` steps; returns the median of the whole step.
+  double run(std::int64_t steps, bool count) {
+    const std::size_t held_before = memory_statistics().bytes_in_use;
+    reset_peak_memory();
+    std::vector<double> block;
+    for (std::int64_t i = 0; i < steps; ++i) block.push_back(step(count));
+    // Without what the other contestants hold.
+    peak_bytes_ = std::max(peak_bytes_, memory_statistics().peak_bytes - held_before + own_bytes_);
+    return median(block);
+  }
+
+  void add_ratio(double ratio) { ratios_.push_back(ratio); }
+
+  StepResult result() const {
+    StepResult result;
+    result.optimizer = name_;
+    result.median_ms = median(total_);
+    result.min_ms = *std::min_element(total_.begin(), total_.end());
+    result.max_ms = *std::max_element(total_.begin(), total_.end());
+    result.forward_ms = median(forward_);
+    result.backward_ms = median(backward_);
+    result.optimizer_ms = median(update_);
+    result.images_per_second = 1e3 * static_cast<double>(labels_.dim(0)) / result.median_ms;
+    result.ratio_to_first = median(ratios_);
+    result.peak_memory_bytes = peak_bytes_;
+    return result;
+  }
+
+ private:
+  double step(bool count) {
+    const double start = now_ms();
+    Tape tape;
+    Pass pass{.tape = &tape, .training = true, .probe = optimizer_.get(), .conv_engine = engine_};
+    double forward_end = 0;
+    {
+      const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
+      forward_end = now_ms();
+      tape.backward({loss.seed});
+    }
+    const double backward_end = now_ms();
+    optimizer_->step(small_rate);
+    model_->parameters().clear_gradients();
+    const double end = now_ms();
+    if (count) {
+      total_.push_back(end - start);
+      forward_.push_back(forward_end - start);
+      backward_.push_back(backward_end - forward_end);
+      update_.push_back(end - backward_end);
+    }
+    return end - start;
+  }
+
+  std::string name_;
+  kernels::ConvEngine engine_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  Tensor x_, labels_;
+  std::size_t own_bytes_ = 0, peak_bytes_ = 0;
+  std::vector<double> total_, forward_, backward_, update_, ratios_;
+};
+
+}  // namespace
+
+std::vector<StepResult> bench_step(const StepSettings& settings) {
+  std::vector<std::unique_ptr<Contestant>> contestants;
+  for (const std::string& optimizer : settings.optimizers)
+    contestants.push_back(std::make_unique<Contestant>(settings, optimizer));
+  for (auto& contestant : contestants) contestant->run(settings.warmup, false);
+  for (std::int64_t done = 0; done < settings.steps; done += block_steps) {
+    double first = 0;
+    for (auto& contestant : contestants) {
+      const double median_of_block = contestant->run(std::min(block_steps, settings.steps - done), true);
+      if (contestant == contestants.front()) first = median_of_block;
+      contestant->add_ratio(median_of_block / first);
+    }
+  }
+  std::vector<StepResult> results;
+  for (const auto& contestant : contestants) results.push_back(contestant->result());
+  return results;
+}
+
+}  // namespace actgrad::bench

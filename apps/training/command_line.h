@@ -1,0 +1,61 @@
+// A program's command line, made from option tables: parsing (CLI11), --help, and what a program's main() has in
+// common.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+
+namespace actgrad {
+
+// A value that somebody gave, before it is known what it means.
+struct GivenOption {
+  std::string name;  // with dashes, aliases resolved
+  std::string text;
+};
+using GivenOptions = std::vector<GivenOption>;
+
+// The text given for `name`, or nullptr.
+const std::string* find_given(const GivenOptions& given, const std::string& name);
+
+// One line of --help.
+struct CommandLineOption {
+  Option option;
+  std::string placeholder = {};           // "FILE"; by default from the type: N, X, TEXT
+  std::vector<std::string> aliases = {};  // "epoch" for --epochs
+  std::string default_text = {};          // instead of the fallback, where the default depends on something
+  bool action = false;                    // a flag that asks for something to be done: no default, no --no-x
+};
+
+struct CommandLineGroup {
+  std::string title;
+  std::vector<CommandLineOption> options;
+};
+
+struct CommandLine {
+  std::string program;
+  std::string usage;        // "train [options]"
+  std::string description;  // printed above and below the options
+  std::string epilogue = {};
+  std::vector<CommandLineGroup> groups;
+
+  std::string help() const;
+
+  // The options in `arguments` (without the program's name), and the words that are no options. Dashes and underscores
+  // are the same; an option given twice counts as given last; a flag --x may also be switched off by --no-x. Throws
+  // UserError for an option that is not in the tables (naming the nearest), and for a missing value.
+  GivenOptions parse(const std::vector<std::string>& arguments, std::vector<std::string>& words) const;
+};
+
+// Throws UserError when there are words.
+void refuse_words(const std::vector<std::string>& words);
+
+// Runs a program's body and turns what it throws into one line "program: message" on stderr and an exit code:
+// 2 for a UserError, 1 for anything else.
+int run_program(const std::string& program, int argc, char** argv,
+                const std::function<int(const std::vector<std::string>& arguments)>& body);
+
+}  // namespace actgrad

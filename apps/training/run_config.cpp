@@ -1,0 +1,247 @@
+#include "apps/training/run_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/training/build_info.h"
+#include "apps/training/training_options.h"
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "layers/model.h"
+#include "optim/optimizer.h"
+
+namespace actgrad {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Options that say where things lie or how fast they go.
+const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads"};
+// Options that --resume accepts although they differ from the record.
+const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir"};
+// The source of a data set that nobody named.
+const std::string found_in_directory = "what lies in the data directory";
+
+// The value of `name`: from the command line, else the file, else the default.
+std::string chosen(const std::string& name, const GivenOptions& given, const GivenOptions& file) {
+  if (const std::string* text = find_given(given, name)) return *text;
+  if (const std::string* text = find_given(file, name)) return *text;
+  return to_text(find_option(run_options(), name)->fallback);
+}
+
+void refuse_unknown(const std::string& what, const std::string& name, const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), name) == known.end()) throw UserError(unknown_name(what, name, known));
+}
+
+std::string names_of(const OptionTable& table) {
+  std::string names;
+  for (const Option& option : table) names += (names.empty() ? "" : ", ") + option.name;
+  return names;
+}
+
+// Whether the option belongs to some model (or optimizer).
+bool belongs_to_any(const std::string& name, const std::vector<std::string>& owners,
+                    OptionTable (*table_of)(const std::string&)) {
+  return std::any_of(owners.begin(), owners.end(),
+                     [&](const std::string& owner) { return find_option(table_of(owner), name) != nullptr; });
+}
+
+// Puts a value that somebody gave where it belongs; `owner_changed`: values of another model or optimizer are passed
+// over.
+void place(RunConfig& config, const GivenOption& value, bool model_changed, bool optimizer_changed) {
+  const std::string& name = value.name;
+  if (config.run.contains(name)) {
+    config.run.set_text(name, value.text);
+  } else if (belongs_to_any(name, optimizer_names(), optimizer_options)) {
+    if (optimizer_changed) return;
+    if (!config.optimizer.contains(name))
+      throw UserError("--" + name + ": " + config.optimizer_name() +
+                      " has no such option (it has: " + names_of(config.optimizer.table()) + ")");
+    config.optimizer.set_text(name, value.text);
+  } else if (belongs_to_any(name, model_names(), model_options)) {
+    if (model_changed) return;
+    if (!config.model.contains(name))
+      throw UserError("--" + name + ": " + config.model_name() + " has no such option" +
+                      (config.model.table().empty() ? "" : " (it has: " + names_of(config.model.table()) + ")"));
+    config.model.set_text(name, value.text);
+  } else {
+    std::vector<std::string> known;
+    for (const CommandLineGroup& group : training_option_groups())
+      for (const CommandLineOption& option : group.options) known.push_back(option.option.name);
+    const std::string nearest = nearest_name(name, known);
+    throw UserError("unknown option '" + name + "'" + (nearest.empty() ? "" : ": did you mean '" + nearest + "'?"));
+  }
+}
+
+// The optimizer's values: where each comes from, and what the paper uses where nobody gave one.
+void resolve_optimizer(RunConfig& config, const GivenOptions& given, const GivenOptions& file) {
+  for (const Recommended& recommended :
+       recommended_options(config.optimizer_name(), config.model_name(), config.data_name())) {
+    if (config.optimizer.was_set(recommended.option)) continue;
+    config.optimizer.set(recommended.option, recommended.value);
+    config.sources[recommended.option] = recommended.source;
+  }
+  for (const Option& option : config.optimizer.table()) {
+    if (find_given(given, option.name))
+      config.sources[option.name] = "command line";
+    else if (config.sources.count(option.name) == 0)
+      config.sources[option.name] = config.optimizer.was_set(option.name) && find_given(file, option.name)
+                                        ? "configuration file"
+                                        : (option.source.empty() ? "default" : option.source);
+  }
+}
+
+void check_schedule(const RunConfig& config, const GivenOptions& given) {
+  config.schedule();  // throws for a malformed list
+  for (const char* name : {"milestones", "gamma"})
+    if (find_given(given, name) && config.run.text("schedule") != "multistep")
+      throw UserError(std::string("--") + name + ": only --schedule multistep uses it");
+}
+
+Json json_of(const OptionValue& value) {
+  return std::visit([](const auto& held) { return Json(held); }, value);
+}
+
+Json read_json(const std::string& path) {
+  const Json json = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw UserError(path + ": not a JSON object");
+  return json;
+}
+
+std::string text_member(const Json& json, const std::string& name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+}  // namespace
+
+Schedule RunConfig::schedule() const {
+  Schedule schedule;
+  schedule.kind = Schedule::parse_kind(run.text("schedule"));
+  schedule.gamma = run.number("gamma");
+  if (schedule.kind != Schedule::Kind::multistep) return schedule;
+  const Option epoch = Option{"milestones", std::int64_t{1}, ""}.at_least(1);
+  const std::string& list = run.text("milestones");
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    schedule.milestones.push_back(std::get<std::int64_t>(epoch.parse(list.substr(begin, end - begin))));
+    begin = end + 1;
+  }
+  for (std::size_t i = 1; i < schedule.milestones.size(); ++i)
+    if (schedule.milestones[i] <= schedule.milestones[i - 1])
+      throw UserError("--milestones: " + list + " does not increase");
+  return schedule;
+}
+
+GivenOptions RunConfig::values() const {
+  GivenOptions values;
+  for (const Options* options : {&run, &model, &optimizer})
+    for (const Option& option : options->table()) values.push_back({option.name, to_text(options->value(option.name))});
+  return values;
+}
+
+std::map<std::string, std::string> RunConfig::identity() const {
+  std::map<std::string, std::string> identity;
+  for (const GivenOption& value : values())
+    if (without_influence.count(value.name) == 0 && value.name != "epochs") identity[value.name] = value.text;
+  return identity;
+}
+
+std::string RunConfig::to_json() const {
+  Json json;
+  json["version"] = version();
+  json["commit"] = commit();
+  for (const Options* options : {&run, &model, &optimizer})
+    for (const Option& option : options->table()) json["options"][option.name] = json_of(options->value(option.name));
+  json["sources"] = sources;
+  json["machine"] = machine_description();
+  return json.dump(2) + "\n";
+}
+
+RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
+  const std::string model = chosen("model", given, file), optimizer = chosen("optim", given, file);
+  refuse_unknown("model", model, model_names());
+  refuse_unknown("optimizer", optimizer, optimizer_names());
+  RunConfig config{Options(run_options()), Options(model_options(model)), Options(optimizer_options(optimizer)), {}};
+  config.run.set("model", model).set("optim", optimizer);
+
+  const std::string *file_model = find_given(file, "model"), *file_optimizer = find_given(file, "optim");
+  for (const GivenOption& value : file)
+    place(config, value, file_model && *file_model != model, file_optimizer && *file_optimizer != optimizer);
+  for (const GivenOption& value : given) place(config, value, false, false);
+
+  const std::string data = config.data_name(), directory = config.run.text("data-dir");
+  if (data == "auto") {
+    config.run.set("data", dataset_available("cifar10", directory) ? "cifar10" : "synthetic");
+    config.sources["data"] = found_in_directory;
+  } else {
+    refuse_unknown("data set", data, dataset_names());
+    config.sources["data"] = find_given(given, "data") ? "command line" : "configuration file";
+  }
+  if (!config.run.was_set("augment")) config.run.set("augment", dataset_augmented(config.data_name()));
+  config.run.set("device", Device::parse(config.run.text("device")).name());
+  kernels::parse_conv_engine(config.run.text("conv"));
+  check_schedule(config, given);
+  resolve_optimizer(config, given, file);
+  return config;
+}
+
+GivenOptions read_config_options(const std::string& path) {
+  Json json = read_json(path);
+  if (json.contains("options")) json = json["options"];
+  if (!json.is_object()) throw UserError(path + ": 'options' is not a JSON object");
+  GivenOptions options;
+  for (const auto& [name, value] : json.items()) {
+    if (!value.is_primitive() || value.is_null())
+      throw UserError(path + ": " + name + ": not a number, text, true or false");
+    if (name != "out") options.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  return options;
+}
+
+RunConfig resume_config(const std::string& directory, const GivenOptions& given, std::vector<std::string>& notes) {
+  const std::string path = directory + "/config.json";
+  const GivenOptions file = read_config_options(path);
+  RunConfig recorded = resolve_config({}, file);
+  RunConfig config = resolve_config(given, file);
+
+  const GivenOptions before = recorded.values(), after = config.values();
+  for (const GivenOption& value : after) {
+    const std::string* old = find_given(before, value.name);
+    if (old && *old == value.text) continue;
+    if (resumable.count(value.name) == 0)
+      throw UserError("--" + value.name + " cannot change on resuming: the run in " + directory + " has " +
+                      (!old || old->empty() ? "none" : *old));
+    if (value.name == "epochs")
+      notes.push_back(
+          "epochs: " + value.text + " instead of " + *old +
+          (config.run.text("schedule") == "cosine"
+               ? "; the cosine schedule stretches over them, so the learning rate differs from an uninterrupted run's"
+               : ""));
+    if (value.name == "threads")
+      notes.push_back("threads: " + value.text + " instead of " + *old +
+                      "; sums are taken in another order, so the result is not the uninterrupted run's bit for bit");
+    if (value.name == "device") notes.push_back("device: " + value.text + " instead of " + *old);
+  }
+  const Json json = read_json(path);
+  if (text_member(json, "commit") != commit() || text_member(json, "version") != version())
+    notes.push_back("the run was started by version " + text_member(json, "version") + " (" +
+                    text_member(json, "commit") + "), this is " + version() + " (" + commit() + ")");
+  config.run.set("out", directory);
+  if (json.contains("sources") && json["sources"].is_object())
+    for (const auto& [name, source] : json["sources"].items())
+      if (source.is_string()) config.sources[name] = source.get<std::string>();
+  return config;
+}
+
+std::string describe_data(const RunConfig& config, const Dataset& data) {
+  std::string text = "data: " + data.name;
+  const auto source = config.sources.find("data");
+  if (data.name == "synthetic" && source != config.sources.end() && source->second == found_in_directory)
+    text += " (no cifar10 in " + config.run.text("data-dir") + ": scripts/get_data fetches it)";
+  return text + ", " + std::to_string(data.train.size()) + " training and " + std::to_string(data.test.size()) +
+         " test images";
+}
+
+}  // namespace actgrad

@@ -1,0 +1,55 @@
+// What decides a training run: its options with all defaults resolved. The command line, --help, config.json and the
+// check on resuming derive from the tables of training_options.h and from those of the models and optimizers.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "apps/training/command_line.h"
+#include "core/options.h"
+#include "data/dataset.h"
+#include "optim/schedule.h"
+
+namespace actgrad {
+
+struct RunConfig {
+  Options run;        // everything that belongs to no particular model or optimizer
+  Options model;      // of the model
+  Options optimizer;  // of the optimizer, the learning rate included
+  std::map<std::string, std::string>
+      sources;  // of data and the optimizer's values: "command line", "AdaAct paper, Appendix E"
+
+  const std::string& model_name() const { return run.text("model"); }
+  const std::string& optimizer_name() const { return run.text("optim"); }
+  const std::string& data_name() const { return run.text("data"); }
+  DType dtype() const { return run.text("precision") == "fp64" ? DType::float64 : DType::float32; }
+  Schedule schedule() const;
+
+  // Every option, in the order of the tables; resolve_config gives the same again.
+  GivenOptions values() const;
+  // Those that decide the result, not where files lie or how fast it goes; not the number of epochs, which may change
+  // on resuming.
+  std::map<std::string, std::string> identity() const;
+  // config.json: options, sources, version, commit, machine.
+  std::string to_json() const;
+};
+
+// Fills in what was not given: from `file` (the options of a config.json), else what the paper's experiments use for
+// this optimizer, model and data set, else the tables' defaults. Options in `file` of another model or optimizer than
+// the one given on the command line are left out. Throws UserError for values out of range, and for options that this
+// optimizer does not have.
+RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file = {});
+
+// The options in a config.json, or in a JSON object of options that somebody wrote by hand. Throws UserError.
+GivenOptions read_config_options(const std::string& path);
+
+// The configuration for going on with the run in `directory`: as recorded there, with those of `given` that do not
+// change what is done already: --epochs, --threads, --device, --data-dir. `notes` receives what the person should know
+// about that. Throws UserError, naming the option, for any other that differs from the record.
+RunConfig resume_config(const std::string& directory, const GivenOptions& given, std::vector<std::string>& notes);
+
+// What is trained on, and why: the first line that train prints.
+std::string describe_data(const RunConfig& config, const Dataset& data);
+
+}  // namespace actgrad

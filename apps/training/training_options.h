@@ -1,0 +1,17 @@
+// The options of train, described in tables.
+#pragma once
+
+#include <vector>
+
+#include "apps/training/command_line.h"
+#include "core/options.h"
+
+namespace actgrad {
+
+// The options that belong to no particular model or optimizer.
+OptionTable run_options();
+
+// All options of train in groups, those of every model and optimizer included.
+std::vector<CommandLineGroup> training_option_groups();
+
+}  // namespace actgrad

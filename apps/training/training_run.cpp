@@ -1,0 +1,154 @@
+#include "apps/training/training_run.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/training/checkpoint.h"
+#include "apps/training/progress.h"
+#include "apps/training/run_directory.h"
+#include "apps/training/signals.h"
+#include "core/atomic_file.h"
+#include "kernels/elementwise.h"
+#include "kernels/parallel.h"
+
+namespace actgrad {
+namespace {
+
+Dataset load_data(const RunConfig& config) {
+  Dataset data = load_dataset(config.data_name(), config.run.text("data-dir"));
+  data.train = first_images(data.train, config.run.integer("train-samples"));
+  data.test = first_images(data.test, config.run.integer("test-samples"));
+  std::printf("%s\n", describe_data(config, data).c_str());
+  return data;
+}
+
+std::unique_ptr<Model> build_model(const RunConfig& config, const Dataset& data) {
+  auto model = make_model(config.model_name(), input_spec(data), config.dtype(),
+                          static_cast<std::uint64_t>(config.run.integer("seed")), config.model,
+                          Device::parse(config.run.text("device")));
+  if (const std::string& file = config.run.text("init"); !file.empty()) model->load(file);
+  return model;
+}
+
+TrainingOptions training_options(const RunConfig& config) {
+  return {.epochs = config.run.integer("epochs"),
+          .lr = config.optimizer.number("lr"),
+          .schedule = config.schedule(),
+          .batch_size = config.run.integer("batch-size"),
+          .accumulate = config.run.integer("accumulate"),
+          .shuffle = config.run.flag("shuffle"),
+          .augment = config.run.flag("augment"),
+          .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
+          .conv_engine = kernels::parse_conv_engine(config.run.text("conv"))};
+}
+
+std::string describe_run(const RunConfig& config, const Model& model) {
+  std::string text = "model: " + config.model_name() + ", " + std::to_string(model.parameters().count()) +
+                     " parameters\n" + "optimizer: " + config.optimizer_name();
+  for (const Option& option : config.optimizer.table())
+    text += (option.name == config.optimizer.table().front().name ? " (" : ", ") + option.name + " " +
+            to_text(config.optimizer.value(option.name));
+  return text + ")\n";
+}
+
+// A run with everything that it consists of.
+class Run {
+ public:
+  Run(const RunConfig& config, RunDirectory directory)
+      : config_(config),
+        directory_(std::move(directory)),
+        data_(load_data(config)),
+        model_(build_model(config, data_)),
+        optimizer_(make_optimizer(config.optimizer_name(), *model_, config.optimizer)),
+        trainer_(*model_, *optimizer_, data_, training_options(config)) {
+    config_.run.set("out", directory_.path());
+    std::printf("%srun: %s, %lld CPU threads\n", describe_run(config, *model_).c_str(), directory_.path().c_str(),
+                static_cast<long long>(config.run.integer("threads")));
+    std::fflush(stdout);
+  }
+
+  // The state of the last checkpoint. A run that was killed before its first one starts again.
+  void restore() {
+    if (!std::filesystem::exists(directory_.checkpoint()) && !std::filesystem::exists(directory_.file("metrics.csv")))
+      return;
+    trainer_.set_state(load_checkpoint(directory_.checkpoint(), *model_, *optimizer_, config_.identity()));
+    const TrainingState& state = trainer_.state();
+    if (state.epoch > config_.run.integer("epochs"))
+      throw UserError("--epochs: " + std::to_string(state.epoch) + " are done already");
+    std::printf("resumed after epoch %lld, batch %lld\n", static_cast<long long>(state.epoch),
+                static_cast<long long>(state.batch));
+  }
+
+  RunOutcome train() {
+    write_file_atomically(directory_.file("config.json"), config_.to_json());
+    write_file_atomically(directory_.file("metrics.csv"), metrics_csv(trainer_.state().history));
+    save_state();
+    Progress progress(trainer_);
+    trainer_.on_step = [&] { progress.step(); };
+    trainer_.on_epoch = [&](const EpochMetrics& metrics) {
+      progress.epoch(metrics);
+      save_epoch();
+    };
+    trainer_.stop = [] { return stop_signal() != 0; };
+    const bool finished = trainer_.run();
+    progress.clear();
+    if (!finished) save_stopped();
+    return {finished, trainer_.state(), directory_.path()};
+  }
+
+ private:
+  void save_state() {
+    save_checkpoint(directory_.checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
+  }
+
+  // The checkpoint comes last: a process killed before it repeats the epoch, and writes the same files again.
+  void save_epoch() {
+    const TrainingState& state = trainer_.state();
+    model_->save(directory_.file("model.safetensors"));
+    if (state.best()->epoch == state.epoch) model_->save(directory_.file("best.safetensors"));
+    write_file_atomically(directory_.file("metrics.csv"), metrics_csv(state.history));
+    write_file_atomically(directory_.file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
+    save_state();
+  }
+
+  // In the middle of an epoch no loss has been computed yet from the latest weights.
+  void save_stopped() {
+    if (!kernels::all_finite(model_->parameters().values()))
+      throw LossNotFinite("the weights are not finite in epoch " + std::to_string(trainer_.state().epoch + 1));
+    save_state();
+  }
+
+  RunConfig config_;
+  RunDirectory directory_;
+  Dataset data_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  Trainer trainer_;
+};
+
+RunOutcome run(const RunConfig& config, RunDirectory directory, bool resume) {
+  kernels::set_threads(static_cast<int>(config.run.integer("threads")));
+  const std::string checkpoint = directory.checkpoint();
+  catch_stop_signals();
+  Run run(config, std::move(directory));
+  if (resume) run.restore();
+  try {
+    return run.train();
+  } catch (const LossNotFinite& error) {
+    throw LossNotFinite(std::string(error.what()) + ": training stops; the last good state stays in " + checkpoint +
+                        " (a smaller --lr may help)");
+  }
+}
+
+}  // namespace
+
+RunOutcome start_run(const RunConfig& config) {
+  return run(config, RunDirectory::create(config), false);
+}
+
+RunOutcome resume_run(const std::string& directory, const RunConfig& config) {
+  return run(config, RunDirectory::open(directory), true);
+}
+
+}  // namespace actgrad
