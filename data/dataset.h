@@ -26,13 +26,14 @@ struct Dataset {
 // cifar10, cifar100, fashion-mnist, mnist, synthetic.
 std::vector<std::string> dataset_names();
 std::string dataset_help(const std::string& name);  // one line
+bool dataset_augmented(const std::string& name);    // Dataset::augment, known without reading the files
 
 // Whether the data set's files lie in `directory` (synthetic: always).
 bool dataset_available(const std::string& name, const std::string& directory);
 
-// Reads the data set. Files are looked for in `directory` and in its usual subfolder (cifar-10-batches-bin, cifar-100-binary, fashion-mnist,
-// mnist). Throws UserError: unknown name, missing (naming what was looked for and scripts/get_data), truncated, oversized or
-// wrong-magic file, label out of range.
+// Reads the data set. Files are looked for in `directory` and in its usual subfolder (cifar-10-batches-bin,
+// cifar-100-binary, fashion-mnist, mnist). Throws UserError: unknown name, missing (naming what was looked for and
+// scripts/get_data), truncated, oversized or wrong-magic file, label out of range.
 Dataset load_dataset(const std::string& name, const std::string& directory);
 
 // The first `count` images (0 or more than there are: all).

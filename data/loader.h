@@ -22,11 +22,12 @@ struct LoaderOptions {
   bool prefetch = true;  // prepare the next batches on a thread
 };
 
-// The batches of one epoch after another. The order and every random draw depend on (seed, epoch) alone, so a position is just
-// (epoch, batch), and start(epoch, batch) continues anywhere.
+// The batches of one epoch after another. The order and every random draw depend on (seed, epoch) alone, so a position
+// is just (epoch, batch), and start(epoch, batch) continues anywhere.
 class Loader {
  public:
-  Loader(const ImageSet& set, const std::vector<double>& mean, const std::vector<double>& std, const LoaderOptions& options);
+  Loader(const ImageSet& set, const std::vector<double>& mean, const std::vector<double>& std,
+         const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

@@ -1,0 +1,139 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+#include "core/random.h"
+#include "kernels/augment.h"
+
+namespace actgrad {
+
+std::vector<std::int32_t> shuffled_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  Random random(seed, Purpose::shuffle, static_cast<std::uint64_t>(epoch));
+  for (std::size_t left = order.size(); left > 1; --left)
+    std::swap(order[left - 1], order[random.below(static_cast<std::uint32_t>(left))]);
+  return order;
+}
+
+// The consumer calls start() and next(); the worker runs from start() to the end of the epoch, at most `queue_limit`
+// batches ahead. The order is written while no worker runs and only read while one does; the queue is what they share.
+struct Loader::State {
+  static constexpr std::size_t queue_limit = 2;
+
+  State(const ImageSet& images, const std::vector<double>& mean_, const std::vector<double>& std_,
+        const LoaderOptions& options_)
+      : set(images), mean(mean_), std(std_), options(options_) {}
+
+  const ImageSet set;
+  const std::vector<double> mean, std;
+  const LoaderOptions options;
+
+  std::int64_t epoch = 0;
+  std::vector<std::int32_t> order;
+  std::int64_t position = -1;  // the batch that next() returns next; -1 before start()
+
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::deque<Batch> ready;
+  std::exception_ptr error;
+  std::jthread worker;  // last: its destructor stops and joins it while everything that it uses still lives
+
+  std::int64_t batches() const { return (set.size() + options.batch_size - 1) / options.batch_size; }
+  Batch make(std::int64_t number) const;
+  void work(std::stop_token stop, std::int64_t first);
+};
+
+Batch Loader::State::make(std::int64_t number) const {
+  const std::int64_t begin = number * options.batch_size;
+  const std::int64_t count = std::min(options.batch_size, set.size() - begin);
+  const std::int32_t* chosen = order.data() + begin;
+  const Tensor& images = set.images;
+  Batch batch{Tensor::empty({count, images.dim(1), images.dim(2), images.dim(3)}, options.dtype),
+              Tensor::empty({count}, DType::int32)};
+  kernels::Augmentation augmentation;
+  augmentation.enabled = options.augment;
+  augmentation.seed = options.seed;
+  augmentation.epoch = static_cast<std::uint64_t>(epoch);
+  kernels::gather_images(images, chosen, count, mean, std, augmentation, batch.x);
+  const std::int32_t* labels = set.labels.data<std::int32_t>();
+  std::transform(chosen, chosen + count, batch.labels.data<std::int32_t>(),
+                 [&](std::int32_t image) { return labels[image]; });
+  return batch;
+}
+
+// The worker: batches from `first` on, until the epoch ends, something goes wrong, or it is told to stop.
+void Loader::State::work(std::stop_token stop, std::int64_t first) {
+  try {
+    for (std::int64_t number = first; number < batches(); ++number) {
+      Batch batch = make(number);
+      std::unique_lock lock(mutex);
+      changed.wait(lock, stop, [&] { return ready.size() < queue_limit; });
+      if (stop.stop_requested()) return;
+      ready.push_back(std::move(batch));
+      changed.notify_all();
+    }
+  } catch (...) {
+    std::lock_guard lock(mutex);
+    error = std::current_exception();
+    changed.notify_all();
+  }
+}
+
+Loader::Loader(const ImageSet& set, const std::vector<double>& mean, const std::vector<double>& std,
+               const LoaderOptions& options)
+    : state_(std::make_unique<State>(set, mean, std, options)) {
+  ACTGRAD_CHECK(options.batch_size > 0, "batch size");
+  ACTGRAD_CHECK(options.dtype == DType::float32 || options.dtype == DType::float64, "batches are float or double");
+  ACTGRAD_CHECK(set.size() == 0 || (set.images.rank() == 4 && set.labels.numel() == set.size()), "images and labels");
+}
+
+Loader::~Loader() = default;
+
+std::int64_t Loader::batches() const {
+  return state_->batches();
+}
+
+void Loader::start(std::int64_t epoch, std::int64_t first) {
+  ACTGRAD_CHECK(epoch >= 0 && first >= 0 && first <= batches(), "a position outside of the data");
+  State& state = *state_;
+  state.worker = std::jthread();  // stops and joins the one that runs
+  state.ready.clear();
+  state.error = nullptr;
+  state.epoch = epoch;
+  state.position = first;
+  if (state.options.shuffle) {
+    state.order = shuffled_order(state.set.size(), state.options.seed, epoch);
+  } else if (state.order.empty()) {
+    state.order.resize(static_cast<std::size_t>(state.set.size()));
+    std::iota(state.order.begin(), state.order.end(), 0);
+  }
+  if (state.options.prefetch && first < batches())
+    state.worker = std::jthread([&state, first](std::stop_token stop) { state.work(std::move(stop), first); });
+}
+
+bool Loader::next(Batch& batch) {
+  State& state = *state_;
+  ACTGRAD_CHECK(state.position >= 0, "start() comes before next()");
+  if (state.position == batches()) return false;
+  if (!state.options.prefetch) {
+    batch = state.make(state.position);
+  } else {
+    std::unique_lock lock(state.mutex);
+    state.changed.wait(lock, [&] { return !state.ready.empty() || state.error; });
+    if (state.ready.empty()) std::rethrow_exception(state.error);
+    batch = std::move(state.ready.front());
+    state.ready.pop_front();
+    state.changed.notify_all();
+  }
+  ++state.position;
+  return true;
+}
+
+}  // namespace actgrad
