@@ -16,7 +16,7 @@ constexpr std::size_t alignment = 64;
 // next lower power of two (at most 12.5% lost).
 std::size_t size_class(std::size_t bytes) {
   std::size_t unit = 512;
-  while (unit * 16 <= bytes) unit *= 2;
+  while (unit <= bytes / 16) unit *= 2;
   return std::max<std::size_t>(unit, (bytes + unit - 1) / unit * unit);
 }
 
