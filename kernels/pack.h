@@ -4,25 +4,26 @@
 // over rows.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 namespace actgrad::kernels {
 
 #if defined(__AVX512F__)
-inline constexpr int pack_bytes = 64;
+inline constexpr std::size_t pack_bytes = 64;
 #elif defined(__AVX__)
-inline constexpr int pack_bytes = 32;
+inline constexpr std::size_t pack_bytes = 32;
 #else
-inline constexpr int pack_bytes = 16;
+inline constexpr std::size_t pack_bytes = 16;
 #endif
 
-template <class T>
-struct PackOf {
-  typedef T type __attribute__((vector_size(pack_bytes)));
+template <class T, std::size_t Count>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(Count * sizeof(T))));
 };
 template <class T>
-using Pack = typename PackOf<T>::type;
+using Pack = typename VectorOf<T, pack_bytes / sizeof(T)>::type;
 
 // Lanes of P, which is Pack<T> or T itself.
 template <class P, class T>

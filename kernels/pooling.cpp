@@ -1,9 +1,11 @@
 #include "kernels/pooling.h"
 
 #include <limits>
+#include <type_traits>
 
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
+#include "kernels/pack.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -33,24 +35,107 @@ struct Pooling {
   std::int64_t images, height, width, channels, out_height, out_width;
 };
 
+// Max pooling works on packs of channels. Where the channels do not fill the last pack, as with the 6 of LeNet-5, that
+// pack runs over into the next pixels: harmless, since whatever it spoils there is written right afterwards. `Wide`
+// says that a row may do so; rows at the end of a thread's range or of a tensor use single numbers for the rest
+// instead. Calls f.template operator()<P>(channel).
+template <bool Wide, class T, class F>
+void for_each_pack(std::int64_t channels, F&& f) {
+  constexpr std::int64_t width = lanes<Pack<T>, T>;
+  std::int64_t c = 0;
+  for (; Wide ? c < channels : c + width <= channels; c += width) f.template operator()<Pack<T>>(c);
+  for (; c < channels; ++c) f.template operator()<T>(c);
+}
+
+// Integers beside a P, one per lane.
+template <class P>
+struct IndexOf {
+  using type = decltype(P{} > P{});
+};
+template <>
+struct IndexOf<float> {
+  using type = int;
+};
+template <>
+struct IndexOf<double> {
+  using type = int;
+};
+
+template <class Index>
+void store_bytes(std::uint8_t* to, Index index) {
+  if constexpr (std::is_same_v<Index, int>) {
+    *to = static_cast<std::uint8_t>(index);
+  } else {
+    constexpr std::size_t count = sizeof(index) / sizeof(index[0]);
+    using Bytes = typename VectorOf<std::uint8_t, count>::type;
+    store(to, __builtin_convertvector(index, Bytes));
+  }
+}
+
+template <class Index>
+Index load_bytes(const std::uint8_t* from) {
+  if constexpr (std::is_same_v<Index, int>) {
+    return *from;
+  } else {
+    Index index;
+    for (std::size_t i = 0; i < sizeof(index) / sizeof(index[0]); ++i) index[i] = from[i];
+    return index;
+  }
+}
+
+// One row of the result. x: the image; y and winners: the row.
+template <bool Wide, class T>
+void max_pool_row(const Pooling& g, std::int64_t oy, const T* x, T* y, std::uint8_t* winners) {
+  const Range ys = g.inside(oy, g.height);
+  for (std::int64_t ox = 0; ox < g.out_width; ++ox) {
+    const Range xs = g.inside(ox, g.width);
+    const T* const corner = x + ((oy * g.stride - g.padding) * g.width + ox * g.stride - g.padding) * g.channels;
+    for_each_pack<Wide, T>(g.channels, [&]<class P>(std::int64_t c) {
+      using Index = typename IndexOf<P>::type;
+      P best = P{} - std::numeric_limits<T>::infinity();
+      Index winner = Index{} + static_cast<int>(ys.begin * g.size + xs.begin);
+      for (std::int64_t ky = ys.begin; ky < ys.end; ++ky)
+        for (std::int64_t kx = xs.begin; kx < xs.end; ++kx) {
+          const P value = load<P>(corner + (ky * g.width + kx) * g.channels + c);
+          const auto wins = (value > best) | (value != value);  // NaN wins, so that it shows
+          best = wins ? value : best;
+          winner = wins ? Index{} + static_cast<int>(ky * g.size + kx) : winner;
+        }
+      store(y + ox * g.channels + c, best);
+      if (winners) store_bytes(winners + ox * g.channels + c, winner);
+    });
+  }
+}
+
+// The gradient of the rows of x that belong to one row of the result, for windows that tile the image. dx: the first of
+// these rows; rows: how many, more than `size` if they are the image's last.
+template <bool Wide, class T>
+void tiled_max_pool_gradient(const Pooling& g, std::int64_t rows, const T* dy, const std::uint8_t* winners, T* dx) {
+  const std::int64_t covered = g.out_width * g.size * g.channels, row = g.width * g.channels;
+  for (std::int64_t ky = 0; ky < g.size; ++ky, dx += row) {
+    for (std::int64_t ox = 0; ox < g.out_width; ++ox)
+      for (std::int64_t kx = 0; kx < g.size; ++kx)
+        for_each_pack<Wide, T>(g.channels, [&]<class P>(std::int64_t c) {
+          using Index = typename IndexOf<P>::type;
+          const auto won =
+              load_bytes<Index>(winners + ox * g.channels + c) == Index{} + static_cast<int>(ky * g.size + kx);
+          store<P>(dx + (ox * g.size + kx) * g.channels + c, won ? load<P>(dy + ox * g.channels + c) : P{});
+        });
+    std::fill(dx + covered, dx + row, T(0));
+  }
+  std::fill(dx, dx + (rows - g.size) * row, T(0));
+}
+
+// Any windows: adds every gradient to the element that it came from.
 template <class T>
-void max_pool_image(const Pooling& g, const T* x, T* y, std::uint8_t* argmax) {
+void scatter_max_pool_gradient(const Pooling& g, const T* dy, const std::uint8_t* winners, T* dx) {
   for (std::int64_t oy = 0; oy < g.out_height; ++oy)
-    for (std::int64_t ox = 0; ox < g.out_width; ++ox) {
-      const Range ys = g.inside(oy, g.height), xs = g.inside(ox, g.width);
-      for (std::int64_t c = 0; c < g.channels; ++c) {
-        T best = -std::numeric_limits<T>::infinity();
-        std::int64_t winner = ys.begin * g.size + xs.begin;
-        for (std::int64_t ky = ys.begin; ky < ys.end; ++ky)
-          for (std::int64_t kx = xs.begin; kx < xs.end; ++kx) {
-            const std::int64_t iy = oy * g.stride + ky - g.padding, ix = ox * g.stride + kx - g.padding;
-            const T value = x[(iy * g.width + ix) * g.channels + c];
-            if (value > best || value != value) best = value, winner = ky * g.size + kx;  // NaN wins, so that it shows
-          }
-        *y++ = best;
-        if (argmax) *argmax++ = static_cast<std::uint8_t>(winner);
+    for (std::int64_t ox = 0; ox < g.out_width; ++ox)
+      for (std::int64_t c = 0; c < g.channels; ++c, ++dy, ++winners) {
+        const std::int64_t y = oy * g.stride + *winners / g.size - g.padding;
+        const std::int64_t x = ox * g.stride + *winners % g.size - g.padding;
+        dx[(y * g.width + x) * g.channels + c] += *dy;
       }
-    }
 }
 
 }  // namespace
@@ -59,14 +144,21 @@ void max_pool_forward(const Tensor& x, const PoolGeometry& geometry, Tensor& y, 
   const Pooling g(x, y, geometry);
   ACTGRAD_CHECK(g.size <= 16, "the window's index must fit a byte");
   if (argmax) ACTGRAD_CHECK(argmax.shape() == y.shape(), "argmax " + argmax.shape().to_string());
-  const std::int64_t in_image = g.height * g.width * g.channels, out_image = g.out_height * g.out_width * g.channels;
+  const std::int64_t in_row = g.width * g.channels, out_row = g.out_width * g.channels;
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
     std::uint8_t* const winners = argmax ? argmax.data<std::uint8_t>() : nullptr;
-    parallel_for(g.images, g.grain(in_image), [&](Range range, int) {
-      for (std::int64_t n = range.begin; n < range.end; ++n)
-        max_pool_image(g, in + n * in_image, out + n * out_image, winners ? winners + n * out_image : nullptr);
+    parallel_for(g.images * g.out_height, g.grain(out_row * g.size * g.size), [&](Range range, int) {
+      for (std::int64_t row = range.begin; row < range.end; ++row) {
+        const std::int64_t image = row / g.out_height, oy = row % g.out_height;
+        const std::int64_t last = image * g.height + std::min(oy * g.stride - g.padding + g.size, g.height) - 1;
+        const bool wide = (range.end - row - 1) * out_row >= lanes<Pack<T>, T> &&
+                          (g.images * g.height - last - 1) * in_row >= lanes<Pack<T>, T>;
+        (wide ? max_pool_row<true, T> : max_pool_row<false, T>)(g, oy, in + image * g.height * in_row,
+                                                                out + row * out_row,
+                                                                winners ? winners + row * out_row : nullptr);
+      }
     });
   });
 }
@@ -74,22 +166,29 @@ void max_pool_forward(const Tensor& x, const PoolGeometry& geometry, Tensor& y, 
 void max_pool_backward(const Tensor& dy, const Tensor& argmax, const PoolGeometry& geometry, Tensor& dx, Write mode) {
   const Pooling g(dx, dy, geometry);
   ACTGRAD_CHECK(argmax.shape() == dy.shape(), "argmax " + argmax.shape().to_string());
-  const std::int64_t in_image = g.height * g.width * g.channels;
+  const std::int64_t in_row = g.width * g.channels, out_row = g.out_width * g.channels;
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     const std::uint8_t* const winners = argmax.data<std::uint8_t>();
     T* const out = dx.data<T>();
+    if (mode == Write::overwrite && g.stride == g.size && g.padding == 0) {  // each element of dx is written once
+      parallel_for(g.images * g.out_height, g.grain(out_row * g.size * g.size), [&](Range range, int) {
+        for (std::int64_t row = range.begin; row < range.end; ++row) {
+          const std::int64_t image = row / g.out_height, oy = row % g.out_height;
+          const std::int64_t rows = oy + 1 < g.out_height ? g.size : g.height - oy * g.size;
+          const bool wide = (range.end - row - 1) * out_row >= lanes<Pack<T>, T>;
+          (wide ? tiled_max_pool_gradient<true, T>
+                : tiled_max_pool_gradient<false, T>)(g, rows, in + row * out_row, winners + row * out_row,
+                                                     out + (image * g.height + oy * g.size) * in_row);
+        }
+      });
+      return;
+    }
+    const std::int64_t in_image = g.height * in_row, out_image = g.out_height * out_row;
     parallel_for(g.images, g.grain(in_image), [&](Range range, int) {
       if (mode == Write::overwrite) std::fill(out + range.begin * in_image, out + range.end * in_image, T(0));
-      std::int64_t e = range.begin * g.out_height * g.out_width * g.channels;
       for (std::int64_t n = range.begin; n < range.end; ++n)
-        for (std::int64_t oy = 0; oy < g.out_height; ++oy)
-          for (std::int64_t ox = 0; ox < g.out_width; ++ox)
-            for (std::int64_t c = 0; c < g.channels; ++c, ++e) {
-              const std::int64_t iy = oy * g.stride + winners[e] / g.size - g.padding;
-              const std::int64_t ix = ox * g.stride + winners[e] % g.size - g.padding;
-              out[n * in_image + (iy * g.width + ix) * g.channels + c] += in[e];
-            }
+        scatter_max_pool_gradient(g, in + n * out_image, winners + n * out_image, out + n * in_image);
     });
   });
 }
