@@ -16,7 +16,7 @@ void check_shapes(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight
 }
 
 bool use_library(const Tensor& x, ConvEngine engine) {
-  return conv_library_available() && x.dtype() == DType::float32 && engine != ConvEngine::im2col;
+  return conv_library_available() && x.numel() > 0 && x.dtype() == DType::float32 && engine != ConvEngine::im2col;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 // one slice of in/groups input channels). Output size: OH = (H + 2p − d·(KH−1) − 1)/s + 1, OW likewise.
 #pragma once
 
+#include <compare>
 #include <string>
 
 #include "core/tape.h"
@@ -25,7 +26,7 @@ struct Conv2dGeometry {
   Shape input_shape() const { return {batch, height, width, in_channels}; }
   Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
   Shape weight_shape() const { return {out_channels, kernel_h, kernel_w, group_in()}; }
-  bool operator==(const Conv2dGeometry&) const = default;
+  auto operator<=>(const Conv2dGeometry&) const = default;
 };
 
 // Which code computes a convolution.

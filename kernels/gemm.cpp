@@ -1,6 +1,13 @@
 #include "kernels/gemm.h"
 
+// GCC 12 takes the AVX-512 intrinsics' deliberately undefined registers for a mistake (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 #include <Eigen/Core>
+#include <string>
 #include <type_traits>
 
 #ifdef ACTGRAD_HAVE_ONEDNN

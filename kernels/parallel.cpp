@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <atomic>
+#include <string>
 
 #include "core/error.h"
 
