@@ -27,9 +27,11 @@ class TemporaryFolder {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
-  // Writes a file, in a simple way of its own, and returns its path.
+  // Writes a file, in a simple way of its own, and returns its path. An old one is removed first: some file systems
+  // flush a file to the disk when it is truncated and written anew, which makes thousands of them slow.
   std::string write(const std::string& name, const std::string& content) const {
     std::filesystem::create_directories(std::filesystem::path(file(name)).parent_path());
+    std::filesystem::remove(file(name));
     std::ofstream(file(name), std::ios::binary) << content;
     return file(name);
   }
