@@ -136,8 +136,12 @@ GivenOptions CommandLine::parse(const std::vector<std::string>& arguments, std::
                     (nearest.empty() ? " (see --help)" : ": did you mean --" + nearest + "?"));
   }
   GivenOptions given;
-  for (const Registered& entry : registered)
-    if (entry.parsed->count() > 0) given.push_back({entry.option->name, entry.parsed->results().back()});
+  for (const Registered& entry : registered) {
+    if (entry.parsed->count() == 0) continue;
+    std::string text = entry.parsed->results().back();
+    if (is_flag(*entry.option)) text = to_text(entry.option->parse(text));  // "--augment=off"
+    given.push_back({entry.option->name, text});
+  }
   return given;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "apps/training/checkpoint.h"
 #include "apps/training/progress.h"
@@ -52,27 +53,30 @@ std::string describe_run(const RunConfig& config, const Model& model) {
   return text + ")\n";
 }
 
-// A run with everything that it consists of.
+// A run with everything that it consists of. The directory comes last, so that a mistake in the options leaves none
+// behind.
 class Run {
  public:
-  Run(const RunConfig& config, RunDirectory directory)
+  explicit Run(const RunConfig& config)
       : config_(config),
-        directory_(std::move(directory)),
         data_(load_data(config)),
         model_(build_model(config, data_)),
         optimizer_(make_optimizer(config.optimizer_name(), *model_, config.optimizer)),
-        trainer_(*model_, *optimizer_, data_, training_options(config)) {
-    config_.run.set("out", directory_.path());
-    std::printf("%srun: %s, %lld CPU threads\n", describe_run(config, *model_).c_str(), directory_.path().c_str(),
-                static_cast<long long>(config.run.integer("threads")));
+        trainer_(*model_, *optimizer_, data_, training_options(config)) {}
+
+  void use(RunDirectory directory) {
+    directory_.emplace(std::move(directory));
+    config_.run.set("out", directory_->path());
+    std::printf("%srun: %s, %lld CPU threads\n", describe_run(config_, *model_).c_str(), directory_->path().c_str(),
+                static_cast<long long>(config_.run.integer("threads")));
     std::fflush(stdout);
   }
 
   // The state of the last checkpoint. A run that was killed before its first one starts again.
   void restore() {
-    if (!std::filesystem::exists(directory_.checkpoint()) && !std::filesystem::exists(directory_.file("metrics.csv")))
+    if (!std::filesystem::exists(directory_->checkpoint()) && !std::filesystem::exists(directory_->file("metrics.csv")))
       return;
-    trainer_.set_state(load_checkpoint(directory_.checkpoint(), *model_, *optimizer_, config_.identity()));
+    trainer_.set_state(load_checkpoint(directory_->checkpoint(), *model_, *optimizer_, config_.identity()));
     const TrainingState& state = trainer_.state();
     if (state.epoch > config_.run.integer("epochs"))
       throw UserError("--epochs: " + std::to_string(state.epoch) + " are done already");
@@ -81,9 +85,9 @@ class Run {
   }
 
   RunOutcome train() {
-    write_file_atomically(directory_.file("config.json"), config_.to_json());
-    write_file_atomically(directory_.file("metrics.csv"), metrics_csv(trainer_.state().history));
+    write_file_atomically(directory_->file("config.json"), config_.to_json());
     save_state();
+    write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));
     Progress progress(trainer_);
     trainer_.on_step = [&] { progress.step(); };
     trainer_.on_epoch = [&](const EpochMetrics& metrics) {
@@ -91,24 +95,28 @@ class Run {
       save_epoch();
     };
     trainer_.stop = [] { return stop_signal() != 0; };
-    const bool finished = trainer_.run();
-    progress.clear();
-    if (!finished) save_stopped();
-    return {finished, trainer_.state(), directory_.path()};
+    try {
+      const bool finished = trainer_.run();
+      if (!finished) save_stopped();
+      return {finished, trainer_.state(), directory_->path()};
+    } catch (const LossNotFinite& error) {
+      throw LossNotFinite(std::string(error.what()) + ": training stops; the last good state stays in " +
+                          directory_->checkpoint() + " (a smaller --lr may help)");
+    }
   }
 
  private:
   void save_state() {
-    save_checkpoint(directory_.checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
+    save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
   }
 
   // The checkpoint comes last: a process killed before it repeats the epoch, and writes the same files again.
   void save_epoch() {
     const TrainingState& state = trainer_.state();
-    model_->save(directory_.file("model.safetensors"));
-    if (state.best()->epoch == state.epoch) model_->save(directory_.file("best.safetensors"));
-    write_file_atomically(directory_.file("metrics.csv"), metrics_csv(state.history));
-    write_file_atomically(directory_.file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
+    model_->save(directory_->file("model.safetensors"));
+    if (state.best()->epoch == state.epoch) model_->save(directory_->file("best.safetensors"));
+    write_file_atomically(directory_->file("metrics.csv"), metrics_csv(state.history));
+    write_file_atomically(directory_->file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
     save_state();
   }
 
@@ -120,35 +128,33 @@ class Run {
   }
 
   RunConfig config_;
-  RunDirectory directory_;
+  std::optional<RunDirectory> directory_;
   Dataset data_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Trainer trainer_;
 };
 
-RunOutcome run(const RunConfig& config, RunDirectory directory, bool resume) {
+void prepare_process(const RunConfig& config) {
   kernels::set_threads(static_cast<int>(config.run.integer("threads")));
-  const std::string checkpoint = directory.checkpoint();
   catch_stop_signals();
-  Run run(config, std::move(directory));
-  if (resume) run.restore();
-  try {
-    return run.train();
-  } catch (const LossNotFinite& error) {
-    throw LossNotFinite(std::string(error.what()) + ": training stops; the last good state stays in " + checkpoint +
-                        " (a smaller --lr may help)");
-  }
 }
 
 }  // namespace
 
 RunOutcome start_run(const RunConfig& config) {
-  return run(config, RunDirectory::create(config), false);
+  prepare_process(config);
+  Run run(config);
+  run.use(RunDirectory::create(config));
+  return run.train();
 }
 
-RunOutcome resume_run(const std::string& directory, const RunConfig& config) {
-  return run(config, RunDirectory::open(directory), true);
+RunOutcome resume_run(const std::string& path, const RunConfig& config) {
+  prepare_process(config);
+  Run run(config);
+  run.use(RunDirectory::open(path));
+  run.restore();
+  return run.train();
 }
 
 }  // namespace actgrad

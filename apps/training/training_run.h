@@ -19,7 +19,7 @@ struct RunOutcome {
 // last good checkpoint is still there.
 RunOutcome start_run(const RunConfig& config);
 
-// Goes on with the run in `directory`, whose options are `config` (resume_config).
-RunOutcome resume_run(const std::string& directory, const RunConfig& config);
+// Goes on with the run in the directory `path`, whose options are `config` (resume_config).
+RunOutcome resume_run(const std::string& path, const RunConfig& config);
 
 }  // namespace actgrad
