@@ -8,7 +8,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "kernels/im2col.h"
-#include "kernels/parallel.h"
+#include "kernels/linear.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -29,12 +29,10 @@ void for_each_block(const Conv2dGeometry& g, F&& f) {
 
 void im2col_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const std::int64_t positions = g.out_height() * g.out_width(), patch = g.patch_size(), out = g.group_out();
+  if (bias) bias_forward(bias, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* w = weight.data<T>();
     T* py = y.data<T>();
-    if (bias)
-      for (std::int64_t row = 0; row < g.batch * positions; ++row)
-        std::copy_n(bias.data<T>(), g.out_channels, py + row * g.out_channels);
     for_each_block<T>(g, [&](std::int64_t first, std::int64_t count, std::int64_t group, T* columns) {
       im2col(g, x.data<T>(), first, count, group, columns);
       gemm(Transpose::no, Transpose::yes, count * positions, out, patch, columns, patch, w + group * out * patch, patch,

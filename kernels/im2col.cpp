@@ -7,22 +7,33 @@
 namespace actgrad::kernels {
 namespace {
 
-// Calls f(row, k, pixel) for each output position (n, oy, ox) of images [begin, end) and each kernel position (ky, kx):
-// row is the row of the column matrix, k the first of the group_in() columns, and pixel the element of x that column k
-// shows: channel `group`'s first of image n, or −1 outside of the image.
+// Calls f(row, k, pixel, count) for pieces that cover the column matrix of images [begin, end): columns [k, k + count)
+// of `row` show as many elements of x from element `pixel` on, or are zero when pixel is −1 (outside of the image).
 template <class F>
-void for_each_patch_pixel(const Conv2dGeometry& g, std::int64_t begin, std::int64_t end, std::int64_t group, F&& f) {
-  const std::int64_t out_h = g.out_height(), out_w = g.out_width();
-  std::int64_t row = begin * out_h * out_w;
+void for_each_piece(const Conv2dGeometry& g, std::int64_t begin, std::int64_t end, std::int64_t group, F&& f) {
+  const std::int64_t out_h = g.out_height(), out_w = g.out_width(), channels = g.group_in();
+  // Neighbours in a row of the kernel are neighbours in memory too, unless the kernel has holes or sees some channels
+  // only.
+  const std::int64_t step = g.dilation == 1 && g.groups == 1 ? g.kernel_w : 1;
+  std::int64_t row = 0;
   for (std::int64_t n = begin; n < end; ++n)
     for (std::int64_t oy = 0; oy < out_h; ++oy)
       for (std::int64_t ox = 0; ox < out_w; ++ox, ++row)
-        for (std::int64_t ky = 0, k = 0; ky < g.kernel_h; ++ky)
-          for (std::int64_t kx = 0; kx < g.kernel_w; ++kx, k += g.group_in()) {
+        for (std::int64_t ky = 0; ky < g.kernel_h; ++ky)
+          for (std::int64_t kx = 0; kx < g.kernel_w; kx += step) {
             const std::int64_t y = oy * g.stride + ky * g.dilation - g.padding;
             const std::int64_t x = ox * g.stride + kx * g.dilation - g.padding;
-            const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
-            f(row, k, inside ? ((n * g.height + y) * g.width + x) * g.in_channels + group * g.group_in() : -1);
+            // Of `step` pixels from x on, the first `left` and the last `right` lie outside.
+            const std::int64_t left = y < 0 || y >= g.height ? step : std::clamp<std::int64_t>(-x, 0, step);
+            const std::int64_t right = std::clamp<std::int64_t>(x + step - g.width, 0, step - left);
+            const std::int64_t inside = step - left - right;
+            const std::int64_t k = (ky * g.kernel_w + kx) * channels;
+            if (left > 0) f(row, k, -1, left * channels);
+            if (inside > 0) {
+              const std::int64_t pixel = ((n * g.height + y) * g.width + x + left) * g.in_channels + group * channels;
+              f(row, k + left * channels, pixel, inside * channels);
+            }
+            if (right > 0) f(row, k + (left + inside) * channels, -1, right * channels);
           }
 }
 
@@ -36,15 +47,15 @@ std::int64_t image_grain(const Conv2dGeometry& g) {
 template <class T>
 void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group,
             T* columns) {
-  const T* images = x + first * g.height * g.width * g.in_channels;
-  const std::int64_t channels = g.group_in(), patch = g.patch_size();
+  const std::int64_t rows = g.out_height() * g.out_width(), patch = g.patch_size();
   parallel_for(count, image_grain(g), [&](Range range, int) {
-    for_each_patch_pixel(g, range.begin, range.end, group, [&](std::int64_t row, std::int64_t k, std::int64_t pixel) {
-      T* to = columns + row * patch + k;
+    T* block = columns + range.begin * rows * patch;
+    for_each_piece(g, first + range.begin, first + range.end, group, [&](auto row, auto k, auto pixel, auto n) {
+      T* to = block + row * patch + k;
       if (pixel < 0)
-        std::fill(to, to + channels, T(0));
+        std::fill_n(to, n, T(0));
       else
-        std::copy(images + pixel, images + pixel + channels, to);
+        std::copy_n(x + pixel, n, to);
     });
   });
 }
@@ -52,14 +63,15 @@ void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_
 template <class T>
 void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group,
             T* dx) {
-  T* images = dx + first * g.height * g.width * g.in_channels;
-  const std::int64_t channels = g.group_in(), patch = g.patch_size();
-  // Patches overlap within an image only, so that images are independent.
+  const std::int64_t rows = g.out_height() * g.out_width(), patch = g.patch_size();
+  // Patches overlap within an image only: images are independent.
   parallel_for(count, image_grain(g), [&](Range range, int) {
-    for_each_patch_pixel(g, range.begin, range.end, group, [&](std::int64_t row, std::int64_t k, std::int64_t pixel) {
+    const T* block = columns + range.begin * rows * patch;
+    for_each_piece(g, first + range.begin, first + range.end, group, [&](auto row, auto k, auto pixel, auto n) {
       if (pixel < 0) return;
-      const T* from = columns + row * patch + k;
-      for (std::int64_t i = 0; i < channels; ++i) images[pixel + i] += from[i];
+      const T* from = block + row * patch + k;
+      T* to = dx + pixel;
+      for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
     });
   });
 }

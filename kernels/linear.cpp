@@ -21,14 +21,8 @@ std::int64_t rows_of(const Tensor& x, std::int64_t columns) {
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(x, in);
   ACTGRAD_CHECK(rows_of(y, out) == rows && (!bias || bias.numel() == out), y.shape().to_string());
+  if (bias) bias_forward(bias, y);
   visit_floating(x.dtype(), [&]<class T>() {
-    if (bias) {  // y starts as the bias, and the product is added
-      const T* b = bias.data<T>();
-      T* py = y.data<T>();
-      parallel_for(rows, 1 + 32768 / out, [&](Range range, int) {
-        for (std::int64_t r = range.begin; r < range.end; ++r) std::copy(b, b + out, py + r * out);
-      });
-    }
     gemm(Transpose::no, Transpose::yes, rows, out, in, x.data<T>(), in, weight.data<T>(), in, y.data<T>(), out,
          bias ? Write::accumulate : Write::overwrite);
   });
@@ -50,14 +44,40 @@ void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight, 
   });
 }
 
+void bias_forward(const Tensor& bias, Tensor& y) {
+  const std::int64_t out = bias.numel(), rows = rows_of(y, out);
+  visit_floating(y.dtype(), [&]<class T>() {
+    const T* b = bias.data<T>();
+    T* p = y.data<T>();
+    parallel_for(rows, 1 + 32768 / out, [&](Range range, int) {
+      for (std::int64_t r = range.begin; r < range.end; ++r) std::copy_n(b, out, p + r * out);
+    });
+  });
+}
+
 void bias_backward(const Tensor& dy, Tensor& dbias, Write mode) {
   const std::int64_t out = dbias.numel(), rows = rows_of(dy, out);
+  // Behind a convolution there are hundreds of thousands of rows: sums are taken in double. A few short rows count as
+  // one long row of `width` elements, so that vectors are full with few channels too.
+  const std::int64_t together = std::max<std::int64_t>(1, 64 / out), width = together * out,
+                     long_rows = rows / together;
+  const std::int64_t grain = 1 + 32768 / width;
+  Tensor partial = Tensor::zeros({threads_for(long_rows, grain), width}, DType::float64);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* p = dy.data<T>();
+    parallel_for(long_rows, grain, [&](Range range, int thread) {
+      double* sums = partial.data<double>() + thread * width;
+      for (std::int64_t r = range.begin; r < range.end; ++r)
+        for (std::int64_t j = 0; j < width; ++j) sums[j] += static_cast<double>(p[r * width + j]);
+    });
+    const double* sums = partial.data<double>();
     T* db = dbias.data<T>();
-    if (mode == Write::overwrite) std::fill(db, db + out, T(0));
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t o = 0; o < out; ++o) db[o] += p[r * out + o];
+    for (std::int64_t o = 0; o < out; ++o) {
+      double total = mode == Write::accumulate ? static_cast<double>(db[o]) : 0;
+      for (std::int64_t j = o; j < partial.numel(); j += out) total += sums[j];
+      for (std::int64_t r = long_rows * together; r < rows; ++r) total += static_cast<double>(p[r * out + o]);
+      db[o] = static_cast<T>(total);
+    }
   });
 }
 
