@@ -1,7 +1,9 @@
 #include "core/memory.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -16,13 +18,14 @@ constexpr std::size_t alignment = 64;
 // next lower power of two (at most 12.5% lost).
 std::size_t size_class(std::size_t bytes) {
   std::size_t unit = 512;
-  while (unit <= bytes / 16) unit *= 2;
+  while (unit * 16 <= bytes) unit *= 2;
   return std::max<std::size_t>(unit, (bytes + unit - 1) / unit * unit);
 }
 
 class CachingAllocator {
  public:
   void* allocate(std::size_t bytes) {
+    if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
     const std::size_t size = size_class(bytes);
     std::lock_guard lock(mutex_);
     void* memory = take_cached(size);

@@ -75,7 +75,7 @@ TEST_CASE("the same sizes again ask nothing from the system") {
 
 TEST_CASE("a size that no machine has throws bad_alloc") {
   CHECK_THROWS_AS(detail::allocate(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
-  CHECK_THROWS_AS(detail::allocate(std::size_t{1} << 62), std::bad_alloc);
+  CHECK_THROWS_AS(detail::allocate(std::size_t{1} << 63), std::bad_alloc);
 }
 
 TEST_CASE("threads allocate beside each other") {
