@@ -2,10 +2,12 @@
 // source. The command line, --help, config.json, the check on resuming and the documentation all derive from it.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -61,6 +63,11 @@ class Options {
   Options& set(const std::string& name, const OptionValue& value);  // an integer is accepted where a number is wanted
   Options& set_text(const std::string& name, const std::string& text);
   Options& set(const std::string& name, const char* text) { return set(name, OptionValue(std::string(text))); }
+  template <std::integral T>  // of any width: else 0 would pass for a null pointer to text
+  Options& set(const std::string& name, T value) {
+    using Held = std::conditional_t<std::is_same_v<T, bool>, bool, std::int64_t>;
+    return set(name, OptionValue(static_cast<Held>(value)));
+  }
   bool was_set(const std::string& name) const;  // by set or set_text, as opposed to the default
 
   const OptionValue& value(const std::string& name) const;

@@ -57,7 +57,11 @@ TEST_CASE("options have defaults until they are set") {
   CHECK(options.integer("batch-size") == 64);
   CHECK(options.text("schedule") == "constant");
   CHECK(options.flag("nesterov"));
-  options.set("lr", std::int64_t{4});  // an integer is a number
+  options.set("lr", 0).set("batch-size", 1u).set("nesterov", false);
+  CHECK(options.number("lr") == 0.0);
+  CHECK(options.integer("batch-size") == 1);
+  CHECK_FALSE(options.flag("nesterov"));
+  options.set("batch-size", 64).set("lr", std::int64_t{4});  // an integer is a number
   CHECK(options.number("lr") == 4.0);
   CHECK(options.number("batch-size") == 64.0);
   CHECK_THROWS_AS(options.integer("lr"), InternalError);

@@ -163,3 +163,38 @@ TEST_CASE("the synthetic set has ten classes of about equal size, and normalised
     CHECK(std::sqrt(squares / pixels - mean * mean) == Approx(set.std[c]).margin(0.005));
   }
 }
+
+TEST_CASE("the mean image of a synthetic class does not tell the class") {
+  const Dataset set = synthetic_dataset(5000, 500);
+  const std::size_t pixels = 32 * 32 * 3;
+  std::vector<std::vector<double>> mean(10, std::vector<double>(pixels));
+  std::vector<double> count(10);
+  const auto image = [&](const ImageSet& images, std::size_t i) {
+    return images.images.data<std::uint8_t>() + i * pixels;
+  };
+  const auto label = [&](const ImageSet& images, std::size_t i) {
+    return static_cast<std::size_t>(images.labels.data<std::int32_t>()[i]);
+  };
+  for (std::size_t i = 0; i < 5000; ++i) {
+    ++count[label(set.train, i)];
+    for (std::size_t p = 0; p < pixels; ++p) mean[label(set.train, i)][p] += image(set.train, i)[p];
+  }
+  int right = 0;
+  for (std::size_t i = 0; i < 500; ++i) {
+    std::size_t nearest = 0;
+    double smallest = 1e300;
+    for (std::size_t k = 0; k < 10; ++k) {
+      double distance = 0;
+      for (std::size_t p = 0; p < pixels; ++p) {
+        const double difference = image(set.test, i)[p] - mean[k][p] / count[k];
+        distance += difference * difference;
+      }
+      if (distance < smallest) {
+        smallest = distance;
+        nearest = k;
+      }
+    }
+    right += nearest == label(set.test, i);
+  }
+  CHECK(right < 150);  // chance: 50
+}
