@@ -11,7 +11,8 @@
 
 namespace actgrad::kernels {
 
-// The number of threads that kernels use; at first all cores. Also sets it for the libraries underneath.
+// The number of threads that kernels use; at first all cores (1 without OpenMP). Also sets it for the libraries
+// underneath; oneDNN's belongs to the calling thread, so call it on the thread that trains. UserError below 1.
 int threads();
 void set_threads(int count);
 
