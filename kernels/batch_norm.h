@@ -25,7 +25,8 @@ void batch_norm_forward_evaluation(const Tensor& x, const Tensor& residual, cons
                                    const Tensor& running_mean, const Tensor& running_variance,
                                    const BatchNormOptions& options, Tensor& y);
 
-// Where backward results go; an undefined tensor means "not wanted".
+// Where backward results go; an undefined tensor means "not wanted". When it is overwritten, dresidual, or else dx, may be dy
+// itself, which saves memory and its traffic.
 struct BatchNormGradients {
   Tensor dx;
   Write dx_mode = Write::overwrite;

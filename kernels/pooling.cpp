@@ -77,7 +77,7 @@ Index load_bytes(const std::uint8_t* from) {
   if constexpr (std::is_same_v<Index, int>) {
     return *from;
   } else {
-    Index index;
+    Index index{};
     for (std::size_t i = 0; i < sizeof(index) / sizeof(index[0]); ++i) index[i] = from[i];
     return index;
   }

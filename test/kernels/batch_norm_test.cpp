@@ -230,6 +230,19 @@ TEST_CASE("batch norm computes only the gradients that are wanted") {
   }
 }
 
+TEST_CASE("batch norm gradients may replace dy") {
+  const bool residual = GENERATE(false, true);
+  Case k = make_case<double>({40, 30, 30, 3}, true, residual);
+  k.forward();
+  const Tensor dy = random_tensor<double>(k.x.shape(), 11);
+  const ReferenceGradients expected(k, dy, true);
+  BatchNormGradients g = random_gradients(k, Write::overwrite);
+  (residual ? g.dresidual : g.dx) = dy;
+  batch_norm_backward(dy, k.x, k.y, residual, k.scale, k.shift, k.mean, k.inverse_std, k.options, g);
+  CHECK(distance(g.dx, expected.dx) < 1e-12);
+  if (residual) CHECK(distance(g.dresidual, expected.dresidual) == 0);
+}
+
 TEST_CASE("a mean much larger than the deviation costs the variance of batch norm no digits") {
   Case k = make_case<float>({32, 32, 32, 5}, false, false);
   Random random(3, Purpose::test);
