@@ -45,7 +45,7 @@ Progress::Progress(const Trainer& trainer, std::FILE* stream)
   if (const EpochMetrics* best = trainer.state().best()) best_accuracy_ = best->test_accuracy;
 }
 
-// "epoch  3/10  [#########.....]  61%  loss 1.2345  acc 56.78%  5432 img/s  eta 0:12, all 3:21"; the bar takes what
+// "epoch  3/10  [#########.....]  61%  loss 1.2345  acc 56.78%  5432 images/s  eta 0:12, all 3:21"; the bar takes what
 // room the rest leaves, and in a narrow terminal the end goes first.
 std::string Progress::bar_line(int width) const {
   const TrainingState& state = trainer_.state();
@@ -55,7 +55,7 @@ std::string Progress::bar_line(int width) const {
   const double share = samples / whole;
   const double left = (whole - samples) / rate;
   const auto epochs_after = static_cast<double>(trainer_.options().epochs - state.epoch - 1);
-  // An epoch with its test takes as long as the last one did; before the first is done: as long as its training.
+  // An epoch with its test takes as long as those before it did; the first: as long as its training.
   const double per_epoch =
       state.history.empty() ? whole / rate : state.history.back().elapsed_seconds / static_cast<double>(state.epoch);
 
@@ -78,7 +78,8 @@ std::string Progress::bar_line(int width) const {
 void Progress::step() {
   if (!terminal_) return;
   const auto now = std::chrono::steady_clock::now();
-  if (shown_ && now - drawn_ < redraw_interval) return;
+  const bool last = trainer_.state().samples == trainer_.samples_per_epoch();
+  if (shown_ && !last && now - drawn_ < redraw_interval) return;
   drawn_ = now;
   shown_ = true;
   std::fprintf(stream_, "\r%s\033[K", bar_line(columns_of(stream_)).c_str());  // ESC [K: clear to the end of the line
@@ -97,11 +98,17 @@ void Progress::epoch(const EpochMetrics& m) {
   const bool best = m.test_accuracy > best_accuracy_;
   best_accuracy_ = std::max(best_accuracy_, m.test_accuracy);
   const double rate = static_cast<double>(trainer_.samples_per_epoch()) / std::max(m.train_seconds, 1e-9);
-  std::fprintf(
-      stream_,
-      "epoch %s  lr %-9.4g  train loss %.4f acc %5.2f%%  test loss %.4f acc %5.2f%%%s  %7.1f s  %6.0f images/s\n",
-      epoch_number(m.epoch, trainer_.options().epochs).c_str(), m.lr, m.train_loss, m.train_accuracy, m.test_loss,
-      m.test_accuracy, best ? " *" : "  ", m.train_seconds, rate);
+  std::string line = "epoch " + epoch_number(m.epoch, trainer_.options().epochs);
+  // What does not fit into a terminal's line is left out, the least interesting first.
+  const std::size_t width = terminal_ ? static_cast<std::size_t>(columns_of(stream_)) : std::string::npos;
+  for (const std::string& part :
+       {format("  train loss %.4f %6.2f%%", m.train_loss, m.train_accuracy),
+        format("  test loss %.4f %6.2f%%%s", m.test_loss, m.test_accuracy, best ? " *" : "  "),
+        format("  lr %-8.3g", m.lr), format(" %7.1f s", m.train_seconds), format(" %7.0f images/s", rate)}) {
+    if (line.size() + part.size() > width) break;
+    line += part;
+  }
+  std::fprintf(stream_, "%s\n", line.c_str());
   std::fflush(stream_);
 }
 

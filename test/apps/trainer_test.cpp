@@ -1,0 +1,135 @@
+// The training loop as a library: stopped anywhere, it goes on as if nothing had happened.
+#include "apps/training/trainer.h"
+
+#include "apps/training/checkpoint.h"
+#include "apps/training/run_directory.h"
+#include "core/error.h"
+#include "kernels/parallel.h"
+#include "program.h"
+#include "test/catch.h"
+
+using namespace actgrad;
+
+namespace {
+
+// Everything that a run consists of.
+struct Setup {
+  std::string model_name, optimizer_name;
+  TrainingOptions options;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<Trainer> trainer;
+
+  Setup(std::string model_, std::string optimizer_, const Dataset& data, const TrainingOptions& options_)
+      : model_name(std::move(model_)), optimizer_name(std::move(optimizer_)), options(options_) {
+    model = make_model(model_name, input_spec(data));
+    optimizer = make_optimizer(optimizer_name, *model);
+    trainer = std::make_unique<Trainer>(*model, *optimizer, data, options);
+  }
+};
+
+std::vector<float> weights_of(const Setup& setup) {
+  return setup.model->parameters().values().to_vector<float>();
+}
+
+// Epoch, rate, losses and accuracies.
+std::string history_of(const Setup& setup) {
+  return without_times(metrics_csv(setup.trainer->state().history));
+}
+
+}  // namespace
+
+TEST_CASE("a trainer stopped at any point goes on to the same bits") {
+  struct Setting {
+    const char *model, *optimizer;
+    std::int64_t accumulate, train_images, test_images;
+  };
+  // 520 test images are two batches: a stop may come between them.
+  const Setting setting = GENERATE(Setting{"lenet5", "adaact", 1, 100, 520}, Setting{"lenet5", "adam", 3, 130, 20},
+                                   Setting{"resnet20", "sgd", 1, 40, 20});
+  const auto [model, optimizer, accumulate, train_images, test_images] = setting;
+  kernels::set_threads(1);
+  const Dataset data = synthetic_dataset(train_images, test_images);
+  const TrainingOptions options{.epochs = 2, .lr = 0.02, .batch_size = 32, .accumulate = accumulate, .seed = 3};
+  Setup whole(model, optimizer, data, options);
+  int asked = 0;
+  whole.trainer->stop = [&] { return ++asked, false; };
+  REQUIRE(whole.trainer->run());
+  REQUIRE(asked >= 6);
+
+  TemporaryFolder folder;
+  const std::string checkpoint = folder.file("checkpoint.safetensors");
+  for (int stop_at = 1; stop_at <= asked; ++stop_at) {
+    INFO(setting.model << " " << setting.optimizer << ", stopped at question " << stop_at << " of " << asked);
+    Setup first(model, optimizer, data, options);
+    int questions = 0;
+    first.trainer->stop = [&] { return ++questions == stop_at; };
+    CHECK(!first.trainer->run());
+    save_checkpoint(checkpoint, *first.model, *first.optimizer, first.trainer->state(), {{"model", model}});
+
+    Setup second(model, optimizer, data, options);
+    second.trainer->set_state(load_checkpoint(checkpoint, *second.model, *second.optimizer, {{"model", model}}));
+    REQUIRE(second.trainer->run());
+    CHECK(weights_of(second) == weights_of(whole));
+    CHECK(history_of(second) == history_of(whole));
+    CHECK(second.optimizer->steps() == whole.optimizer->steps());
+  }
+}
+
+TEST_CASE("a checkpoint of another model, optimizer or run changes nothing") {
+  const Dataset data = synthetic_dataset(64, 10);
+  TemporaryFolder folder;
+  const std::string path = folder.file("checkpoint.safetensors");
+  Setup source("lenet5", "adam", data, {.epochs = 1, .lr = 0.01});
+  source.trainer->run();
+  save_checkpoint(path, *source.model, *source.optimizer, source.trainer->state(), {{"seed", "1"}});
+
+  const auto refused = [&](const char* model, const char* optimizer, const RunIdentity& identity,
+                           const std::string& part) {
+    Setup setup(model, optimizer, data, {.epochs = 1});
+    const std::vector<float> before = weights_of(setup);
+    REQUIRE_THROWS_WITH(load_checkpoint(path, *setup.model, *setup.optimizer, identity), ContainsSubstring(part));
+    CHECK(weights_of(setup) == before);
+    CHECK(setup.optimizer->steps() == 0);
+  };
+  refused("lenet5", "adam", {{"seed", "2"}}, "its seed is 1, this run's is 2");
+  refused("resnet20", "adam", {{"seed", "1"}}, "'parameters'");
+  refused("lenet5", "sgd", {{"seed", "1"}}, "optimizer");
+  refused("lenet5", "adaact", {{"seed", "1"}}, "optimizer");
+  source.model->save(path);
+  refused("lenet5", "adam", {}, "");
+}
+
+TEST_CASE("each epoch has the schedule's rate") {
+  const Dataset data = synthetic_dataset(32, 10);
+  Setup setup("mlp", "sgd", data,
+              {.epochs = 4, .lr = 0.1, .schedule = {Schedule::Kind::multistep, {1, 3}, 0.1}, .batch_size = 16});
+  std::vector<double> rates;
+  setup.trainer->on_epoch = [&](const EpochMetrics& metrics) { rates.push_back(metrics.lr); };
+  REQUIRE(setup.trainer->run());
+  REQUIRE(rates.size() == 4);
+  CHECK(rates[0] == Approx(0.1));
+  CHECK(rates[1] == Approx(0.01));
+  CHECK(rates[2] == Approx(0.01));
+  CHECK(rates[3] == Approx(0.001));
+}
+
+TEST_CASE("a loss that is not finite throws before the weights are touched again") {
+  const Dataset data = synthetic_dataset(64, 10);
+  Setup setup("mlp", "sgd", data, {.epochs = 1, .lr = 1e30, .batch_size = 16});
+  REQUIRE_THROWS_AS(setup.trainer->run(), LossNotFinite);
+  CHECK(setup.trainer->state().history.empty());
+}
+
+TEST_CASE("the best epoch is the first with the highest test accuracy") {
+  TrainingState state;
+  CHECK(state.best() == nullptr);
+  for (const double accuracy : {10.0, 30.0, 30.0, 20.0}) {
+    EpochMetrics metrics;
+    metrics.epoch = static_cast<std::int64_t>(state.history.size()) + 1;
+    metrics.test_accuracy = accuracy;
+    state.history.push_back(metrics);
+  }
+  REQUIRE(state.best() != nullptr);
+  CHECK(state.best()->epoch == 2);
+}
