@@ -12,6 +12,7 @@
 #include <dnnl.hpp>
 #include <initializer_list>
 #include <map>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -42,8 +43,6 @@ enum class Task {
 // A primitive and its arguments.
 class Plan {
  public:
-  Plan() = default;
-
   // `images`: DNNL_ARG_* of the primitive's arguments but for `weights`, which are `ours` in our memory order.
   Plan(const dnnl::primitive_desc& desc, std::initializer_list<int> images, int weights, const memory::desc& ours,
        bool accumulate_weights = false)
@@ -164,6 +163,26 @@ Tensor rotate_weight(const Conv2dGeometry& g, const Tensor& weight) {
   return rotated;
 }
 
+// The description of a primitive from the parts of its operation. `hint` is the forward primitive of a backward one.
+template <class Convolution, class... Parts>
+typename Convolution::primitive_desc choose(const dnnl::engine& engine, const dnnl::primitive_attr& attributes,
+                                            [[maybe_unused]] const Forward::primitive_desc& hint,
+                                            const Parts&... parts) {
+  constexpr bool is_forward = std::is_same_v<Convolution, Forward>;
+#if DNNL_VERSION_MAJOR >= 3
+  if constexpr (is_forward)
+    return {engine, parts..., attributes};
+  else
+    return {engine, parts..., hint, attributes};
+#else
+  const typename Convolution::desc operation(parts...);
+  if constexpr (is_forward)
+    return {operation, attributes, engine};
+  else
+    return {operation, attributes, engine, hint};
+#endif
+}
+
 Plan make_plan(const Conv2dGeometry& g, Task task, const dnnl::engine& engine) {
   const bool is_rotated = task == Task::rotated || task == Task::rotated_accumulate;
   Description d(is_rotated ? rotate(g) : g);
@@ -171,35 +190,25 @@ Plan make_plan(const Conv2dGeometry& g, Task task, const dnnl::engine& engine) {
     const memory::dims steps{1, g.patch_size(), g.kernel_w * g.in_channels, g.in_channels};
     d.ours = memory::desc({g.in_channels, g.out_channels, g.kernel_h, g.kernel_w}, float32, steps);
   }
+  const bool has_bias = task == Task::forward_bias;
   dnnl::primitive_attr attributes = task == Task::rotated_accumulate ? Plan::adding() : dnnl::primitive_attr();
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
-  const auto training = dnnl::prop_kind::forward_training;
-  if (task == Task::forward_bias) {
-    const Forward::desc desc(training, direct, d.x, d.weights, d.bias, d.y, d.strides, d.dilation, d.padding,
-                             d.padding);
-    return {Forward::primitive_desc(desc, attributes, engine),
-            {DNNL_ARG_SRC, DNNL_ARG_BIAS, DNNL_ARG_DST},
-            DNNL_ARG_WEIGHTS,
-            d.ours};
-  }
-  const Forward::desc desc(training, direct, d.x, d.weights, d.y, d.strides, d.dilation, d.padding, d.padding);
-  const Forward::primitive_desc forward(desc, attributes, engine);  // the backward primitives want it as a hint
+  const auto forward =
+      choose<Forward>(engine, attributes, {}, dnnl::prop_kind::forward_training, direct, d.x, d.weights,
+                      has_bias ? d.bias : memory::desc(), d.y, d.strides, d.dilation, d.padding, d.padding);
   if (task == Task::data) {
-    const BackwardData::desc data(direct, d.x, d.weights, d.y, d.strides, d.dilation, d.padding, d.padding);
-    return {BackwardData::primitive_desc(data, attributes, engine, forward),
-            {DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC},
-            DNNL_ARG_WEIGHTS,
-            d.ours};
+    const auto data = choose<BackwardData>(engine, attributes, forward, direct, d.x, d.weights, d.y, d.strides,
+                                           d.dilation, d.padding, d.padding);
+    return {data, {DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC}, DNNL_ARG_WEIGHTS, d.ours};
   }
   if (task == Task::weight || task == Task::weight_accumulate) {
-    const BackwardWeights::desc weight(direct, d.x, d.weights, d.y, d.strides, d.dilation, d.padding, d.padding);
-    return {BackwardWeights::primitive_desc(weight, attributes, engine, forward),
-            {DNNL_ARG_DIFF_DST, DNNL_ARG_SRC},
-            DNNL_ARG_DIFF_WEIGHTS,
-            d.ours,
-            task == Task::weight_accumulate};
+    const auto weight = choose<BackwardWeights>(engine, attributes, forward, direct, d.x, d.weights, d.y, d.strides,
+                                                d.dilation, d.padding, d.padding);
+    const bool accumulate = task == Task::weight_accumulate;
+    return {weight, {DNNL_ARG_DIFF_DST, DNNL_ARG_SRC}, DNNL_ARG_DIFF_WEIGHTS, d.ours, accumulate};
   }
+  if (has_bias) return {forward, {DNNL_ARG_SRC, DNNL_ARG_BIAS, DNNL_ARG_DST}, DNNL_ARG_WEIGHTS, d.ours};
   return {forward, {DNNL_ARG_SRC, DNNL_ARG_DST}, DNNL_ARG_WEIGHTS, d.ours};
 }
 
@@ -212,9 +221,9 @@ class Library {
   }
 
   Plan& plan(const Conv2dGeometry& g, Task task) {
-    const auto [entry, is_new] = plans_.try_emplace(Key{g, task, threads()});
-    if (is_new) entry->second = make_plan(g, task, engine_);
-    return entry->second;
+    const Key key{g, task, threads()};
+    const auto found = plans_.find(key);
+    return found != plans_.end() ? found->second : plans_.emplace(key, make_plan(g, task, engine_)).first->second;
   }
 
   const dnnl::stream& stream() const { return stream_; }
