@@ -74,12 +74,14 @@ class Plan {
 
   void set(int argument, const Tensor& tensor) { arguments_.at(argument).set_data_handle(tensor.raw()); }
 
-  void run(const dnnl::stream& stream, const Tensor& weights) {
+  // Returns when all is done: some builds of oneDNN only queue the work.
+  void run(dnnl::stream& stream, const Tensor& weights) {
     const Tensor scratch = room_for(arguments_.at(DNNL_ARG_SCRATCHPAD));
     set(DNNL_ARG_SCRATCHPAD, scratch);
     if (!reorder_) {
       set(weights_, weights);
       primitive_.execute(stream, arguments_);
+      stream.wait();
       return;
     }
     memory& theirs = arguments_.at(weights_);
@@ -89,6 +91,7 @@ class Plan {
     if (weights_ == DNNL_ARG_WEIGHTS) reorder_.execute(stream, ours_, theirs);
     primitive_.execute(stream, arguments_);
     if (weights_ != DNNL_ARG_WEIGHTS) reorder_.execute(stream, theirs, ours_);
+    stream.wait();
   }
 
  private:
@@ -226,7 +229,7 @@ class Library {
     return found != plans_.end() ? found->second : plans_.emplace(key, make_plan(g, task, engine_)).first->second;
   }
 
-  const dnnl::stream& stream() const { return stream_; }
+  dnnl::stream& stream() { return stream_; }
 
  private:
   struct Key {
