@@ -29,6 +29,12 @@ GradientTarget Gradient::target() const {
   return {node_->tensor, mode};
 }
 
+GradientTarget Gradient::target_in_place_of(const Tensor& consumed) const {
+  ACTGRAD_CHECK(node_, "variable needs no gradient");
+  if (!node_->tensor && consumed.shape() == node_->shape && consumed.dtype() == node_->dtype) node_->tensor = consumed;
+  return target();
+}
+
 Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) {
   if (requires_grad)
     gradient_.node_ =

@@ -39,6 +39,9 @@ class Gradient {
   // Where a backward kernel writes. Allocates at the first call. The gradient counts as written from then on, so the
   // caller must write it. Only if wanted().
   GradientTarget target() const;
+  // The same for a closure that is done with the gradient it was given and whose kernel may work in place: where there
+  // is no storage yet, `consumed` becomes it. That saves memory and the time to fill it.
+  GradientTarget target_in_place_of(const Tensor& consumed) const;
 
  private:
   friend class Variable;
@@ -88,7 +91,8 @@ class Tape {
   void watch(const Variable& variable, Backward observer);
 
   // Runs the recorded closures in reverse from the given seeds (distinct variables), skipping those that no gradient
-  // reaches, and forgets each with the tensors it holds as soon as it has run. The tape is empty afterwards.
+  // reaches, and forgets each with the tensors it holds as soon as it has run. The tape is empty afterwards. Gradients
+  // of leaves remain; those of intermediate results may have been overwritten in place: watch() shows them in time.
   void backward(const std::vector<Seed>& seeds);
 
   void clear() { records_.clear(); }

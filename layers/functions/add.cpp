@@ -9,10 +9,13 @@ Variable add(Pass& pass, const Variable& a, const Variable& b) {
   kernels::add(a.value(), b.value(), y);
   if (!pass.records(a, b)) return Variable(y);
   return pass.tape->record(y, [da = a.gradient(), db = b.gradient()](const Tensor& dy) {
-    for (const Gradient& gradient : {da, db}) {
-      if (!gradient.wanted()) continue;
-      auto [target, mode] = gradient.target();
+    if (db.wanted()) {
+      auto [target, mode] = db.target();
       kernels::copy(dy, target, mode);
+    }
+    if (da.wanted()) {
+      auto [target, mode] = da.target_in_place_of(dy);
+      if (target.raw() != dy.raw()) kernels::copy(dy, target, mode);
     }
   });
 }

@@ -3,11 +3,16 @@
 namespace actgrad {
 namespace {
 
-// Where the gradients of the four inputs go.
-kernels::BatchNormGradients targets(const Gradient& dx, const Gradient& dresidual, const Gradient& dscale,
-                                    const Gradient& dshift) {
-  auto target = [](const Gradient& gradient) { return gradient.wanted() ? gradient.target() : GradientTarget{}; };
-  const GradientTarget x = target(dx), residual = target(dresidual), scale = target(dscale), shift = target(dshift);
+// Where the gradients of the four inputs go. The one that is written first may take the place of dy.
+kernels::BatchNormGradients targets(const Tensor& dy, const Gradient& dx, const Gradient& dresidual,
+                                    const Gradient& dscale, const Gradient& dshift) {
+  const auto target = [](const Gradient& gradient) { return gradient.wanted() ? gradient.target() : GradientTarget{}; };
+  const auto in_place = [&](const Gradient& gradient) {
+    return gradient.wanted() ? gradient.target_in_place_of(dy) : GradientTarget{};
+  };
+  const GradientTarget residual = in_place(dresidual);
+  const GradientTarget x = dresidual.wanted() ? target(dx) : in_place(dx);
+  const GradientTarget scale = target(dscale), shift = target(dshift);
   return {x.tensor, x.mode, residual.tensor, residual.mode, scale.tensor, scale.mode, shift.tensor, shift.mode};
 }
 
@@ -37,7 +42,7 @@ Variable batch_norm(Pass& pass, const Variable& x, const Variable& residual, con
       y, [options, has_residual, training = pass.training, x = input, sign, scale_value = scale.value(),
           shift_value = shift.value(), mean, inverse_std, running_mean, running_variance, dx = x.gradient(),
           dresidual = residual.gradient(), dscale = scale.gradient(), dshift = shift.gradient()](const Tensor& dy) {
-        const kernels::BatchNormGradients gradients = targets(dx, dresidual, dscale, dshift);
+        const kernels::BatchNormGradients gradients = targets(dy, dx, dresidual, dscale, dshift);
         if (training)
           kernels::batch_norm_backward(dy, x, sign, has_residual, scale_value, shift_value, mean, inverse_std, options,
                                        gradients);

@@ -9,7 +9,7 @@ Variable relu(Pass& pass, const Variable& x) {
   kernels::relu_forward(x.value(), y);
   if (!pass.records(x)) return Variable(y);
   return pass.tape->record(y, [dx = x.gradient(), y](const Tensor& dy) {
-    auto [target, mode] = dx.target();
+    auto [target, mode] = dx.target_in_place_of(dy);
     kernels::relu_backward(dy, y, target, mode);
   });
 }
