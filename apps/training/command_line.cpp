@@ -140,6 +140,7 @@ GivenOptions CommandLine::parse(const std::vector<std::string>& arguments, std::
     if (entry.parsed->count() == 0) continue;
     std::string text = entry.parsed->results().back();
     if (is_flag(*entry.option)) text = to_text(entry.option->parse(text));  // "--augment=off"
+    if (text.rfind("--", 0) == 0) throw UserError("--" + entry.option->name + " needs a value, not " + text);
     given.push_back({entry.option->name, text});
   }
   return given;

@@ -47,6 +47,7 @@ TEST_CASE("values out of range are refused") {
   check_refused("--lr inf", "--lr: inf");
   check_refused("--lr fast", "--lr: 'fast'");
   check_refused("--lr", "--lr needs a value");
+  check_refused("--out --epochs 3", "--out needs a value, not --epochs");
   check_refused("--batch-size 0", "--batch-size: 0 is out of range");
   check_refused("--batchsize -5", "--batch-size: -5 is out of range");
   check_refused("--beta1 1", "--beta1: 1 is out of range [0, 1)");
