@@ -8,27 +8,38 @@
 namespace actgrad::kernels {
 namespace {
 
-// sums[j] = Σ_r x[r, j]² for x (rows, columns).
+// sums[j] += Σ_r x[r, j]² for the rows of x (rows, columns), eight at a time so that the sums are loaded and stored
+// seldom.
+template <class T>
+void add_squares(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
+  constexpr std::int64_t block = 8;
+  std::int64_t r = 0;
+  for (; r + block <= rows; r += block) {
+    const T* const a = x + r * columns;
+    for (std::int64_t j = 0; j < columns; ++j) {
+      T sum = sums[j];
+      for (std::int64_t k = 0; k < block; ++k) sum += a[k * columns + j] * a[k * columns + j];
+      sums[j] = sum;
+    }
+  }
+  for (; r < rows; ++r)
+    for (std::int64_t j = 0; j < columns; ++j) sums[j] += x[r * columns + j] * x[r * columns + j];
+}
+
+// sums[j] = Σ_r x[r, j]² for x (rows, columns). Each thread takes a range of rows from its beginning: the layer before
+// has written x in the same ranges from their ends, so that much of it is still in the thread's cache.
 template <class T>
 void sum_squares_of_columns(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
-  // The sums of a strip stay in the first-level cache, and four rows are added in one go.
-  constexpr std::int64_t strip = 4096;
-  parallel_for(columns, std::max<std::int64_t>(64, 65536 / std::max<std::int64_t>(rows, 1)), [&](Range range, int) {
-    for (std::int64_t begin = range.begin; begin < range.end; begin += strip) {
-      const std::int64_t count = std::min(strip, range.end - begin);
-      T* s = sums + begin;
-      std::fill(s, s + count, T(0));
-      std::int64_t r = 0;
-      for (; r + 4 <= rows; r += 4) {
-        const T *a = x + r * columns + begin, *b = a + columns, *c = b + columns, *d = c + columns;
-        for (std::int64_t j = 0; j < count; ++j) s[j] += a[j] * a[j] + b[j] * b[j] + c[j] * c[j] + d[j] * d[j];
-      }
-      for (; r < rows; ++r) {
-        const T* a = x + r * columns + begin;
-        for (std::int64_t j = 0; j < count; ++j) s[j] += a[j] * a[j];
-      }
-    }
+  const std::int64_t grain = std::max<std::int64_t>(8, 65536 / std::max<std::int64_t>(columns, 1));
+  const std::int64_t parts = threads_for(rows, grain);
+  Tensor scratch = Tensor::zeros({parts, columns}, dtype_of<T>::value);
+  T* const of_part = scratch.data<T>();
+  parallel_for(rows, grain, [&](Range range, int part) {
+    add_squares(x + range.begin * columns, range.end - range.begin, columns, of_part + part * columns);
   });
+  std::copy(of_part, of_part + columns, sums);
+  for (std::int64_t part = 1; part < parts; ++part)
+    for (std::int64_t j = 0; j < columns; ++j) sums[j] += of_part[part * columns + j];
 }
 
 // The output positions whose input coordinate o·stride + offset lies in [0, size).
