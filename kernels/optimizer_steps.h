@@ -1,5 +1,5 @@
-// One optimizer step over a flat range of parameters: each reads and writes every array once. All arrays have the same length.
-// The scalar formulas are the optimizers' (optim/*.cpp says where they come from).
+// One optimizer step over a flat range of parameters: each reads and writes every array once. All arrays have the same
+// length. The scalar formulas are the optimizers' (optim/*.cpp says where they come from).
 #pragma once
 
 #include "core/tensor.h"
@@ -11,13 +11,13 @@ struct SgdStep {
   bool nesterov;
   bool first;  // the first step of this parameter: buffer = d, dampening not applied
 };
-// d = g + wd·p;  buf = momentum·buf + (1 − dampening)·d;  p −= lr·(buf, or d + momentum·buf with Nesterov, or d without momentum).
-// buffer may be undefined when momentum is 0.
+// d = g + wd·p;  buf = momentum·buf + (1 − dampening)·d;  p −= lr·(buf, or d + momentum·buf with Nesterov, or d without
+// momentum). buffer may be undefined when momentum is 0.
 void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s);
 
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;    // AdamW: p *= 1 − lr·wd first; else g += wd·p
+  bool decoupled;                   // AdamW: p *= 1 − lr·wd first; else g += wd·p
   double correction1, correction2;  // 1 − β₁ᵗ, 1 − β₂ᵗ
 };
 // m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p −= (lr/correction1) · m / (√v/√correction2 + eps); 0/0 counts as 0.
@@ -31,8 +31,8 @@ struct AdaActStep {
 //   m = β₁m + (1−β₁)g;  p = (1 − lr·wd)·p − lr·(m/correction1)·rate[column]
 void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const AdaActStep& s);
 
-// v: the moving second moment (any shape). rate = 1/(√clamp(v/correction2, low, high) + eps); 0 where that divides by zero
-// (eps = 0 and a dead input, whose gradient is zero for ever).
+// v: the moving second moment (any shape). rate = 1/(√clamp(v/correction2, low, high) + eps); 0 where that divides by
+// zero (eps = 0 and a dead input, whose gradient is zero for ever).
 void adaact_rate(const Tensor& v, double correction2, double eps, double low, double high, Tensor& rate);
 
 }  // namespace actgrad::kernels

@@ -10,8 +10,8 @@ struct PoolGeometry {
   std::int64_t out(std::int64_t in) const { return (in + 2 * padding - size) / stride + 1; }
 };
 
-// The maximum of each window (padding never wins). `argmax` (same shape as y, uint8) keeps which element of the window it was
-// (ky·size + kx, the first of equals, as PyTorch), for the backward pass; undefined: not kept. size <= 16.
+// The maximum of each window (padding never wins). `argmax` (same shape as y, uint8) keeps which element of the window
+// it was (ky·size + kx, the first of equals, as PyTorch), for the backward pass; undefined: not kept. size <= 16.
 void max_pool_forward(const Tensor& x, const PoolGeometry& g, Tensor& y, Tensor& argmax);
 void max_pool_backward(const Tensor& dy, const Tensor& argmax, const PoolGeometry& g, Tensor& dx, Write mode);
 

@@ -5,7 +5,8 @@
 
 namespace actgrad::kernels {
 
-// x (N, H, W, C) → y (N, C·H·W) in (c, h, w) order, PyTorch's: so that a Linear behind a convolution means the same there.
+// x (N, H, W, C) → y (N, C·H·W) in (c, h, w) order, PyTorch's: so that a Linear behind a convolution means the same
+// there.
 void flatten_forward(const Tensor& x, Tensor& y);
 void flatten_backward(const Tensor& dy, Tensor& dx, Write mode);
 

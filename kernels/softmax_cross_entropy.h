@@ -11,7 +11,8 @@ struct LossResult {
 };
 
 // logits (rows, classes); labels (rows) int32 in [0, classes). dlogits, if defined, receives
-// `factor` · (softmax(logits) − one_hot(label)) / rows, the gradient of factor · loss. The sum over rows is taken in double.
+// `factor` · (softmax(logits) − one_hot(label)) / rows, the gradient of factor · loss. The sum over rows is taken in
+// double.
 LossResult softmax_cross_entropy(const Tensor& logits, const Tensor& labels, double factor, Tensor& dlogits);
 
 }  // namespace actgrad::kernels
