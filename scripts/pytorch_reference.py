@@ -1,4 +1,4 @@
-"""The models and optimizers of actgrad once more, in plain PyTorch: what compare_with_pytorch and bench_vs_pytorch compare with.
+"""The models and optimizers of actgrad once more, in plain PyTorch, for compare_with_pytorch and bench_vs_pytorch.
 
 Parameter names and layouts are those of actgrad's safetensors files, so state dictionaries go back and forth.
 """
@@ -129,7 +129,7 @@ def parameter_count(model):
 
 
 def second_moment_by_unfold(layer, x):
-    """The mean of squares of each im2col column, by its definition; padded zeros count. This is what the published code costs."""
+    """The mean of squares of each im2col column, by its definition; padded zeros count. Costs what the published code does."""
     patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # (N, c*kh*kw, positions)
     return patches.square().mean((0, 2))
 
@@ -229,7 +229,7 @@ def make_optimizer(name, model, lr=None, fused=None):
 
 
 def recipe(name):
-    """The CIFAR-10 options of an optimizer, under actgrad's option names (AdaAct paper, Appendix E; decay as in AdaBelief's runs)."""
+    """The CIFAR-10 options of an optimizer, under actgrad's names (AdaAct paper, Appendix E; decay as in AdaBelief's runs)."""
     betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     if name.startswith("sgd"):
         options = {"lr": 0.1, "momentum": 0.9, "weight-decay": 5e-4}
