@@ -129,7 +129,7 @@ def parameter_count(model):
 
 
 def second_moment_by_unfold(layer, x):
-    """The mean of squares of each im2col column, by its definition; padded zeros count. Costs what the published code does."""
+    """The mean of squares of each im2col column, by its definition; padded zeros count. The published code does this."""
     patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # (N, c*kh*kw, positions)
     return patches.square().mean((0, 2))
 
@@ -229,7 +229,7 @@ def make_optimizer(name, model, lr=None, fused=None):
 
 
 def recipe(name):
-    """The CIFAR-10 options of an optimizer, under actgrad's names (AdaAct paper, Appendix E; decay as in AdaBelief's runs)."""
+    """CIFAR-10's options under actgrad's names (AdaAct paper, Appendix E; weight decay as in AdaBelief's runs)."""
     betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     if name.startswith("sgd"):
         options = {"lr": 0.1, "momentum": 0.9, "weight-decay": 5e-4}
