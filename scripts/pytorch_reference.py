@@ -129,7 +129,7 @@ def parameter_count(model):
 
 
 def second_moment_by_unfold(layer, x):
-    """The mean of squares of each im2col column, by its definition; padded zeros count. The published code does this."""
+    """The mean of squares of each im2col column, by its definition (and the published code); padded zeros count."""
     patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # (N, c*kh*kw, positions)
     return patches.square().mean((0, 2))
 
