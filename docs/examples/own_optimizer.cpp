@@ -1,9 +1,9 @@
 // An own model and an own optimizer that looks at activations, trained on the built-in synthetic images.
 #include <actgrad/apps/training/trainer.h>
 #include <actgrad/kernels/elementwise.h>
-#include <actgrad/layers/sequential.h>
 #include <actgrad/layers/conv2d.h>
 #include <actgrad/layers/linear.h>
+#include <actgrad/layers/sequential.h>
 
 #include <cstdio>
 #include <map>
