@@ -144,7 +144,7 @@ TEST_CASE("defaults are the paper's, and say where they come from") {
   CHECK(dry_run("", {.environment = {"ACTGRAD_DATA=/data/somewhere"}})["options"]["data-dir"] == "/data/somewhere");
 }
 
-TEST_CASE("--config repeats options, and the command line wins") {
+TEST_CASE("options repeat with --config, and the command line wins") {
   TemporaryFolder folder;
   const std::string first = folder.file("first.json");
   write(first,
@@ -170,7 +170,7 @@ TEST_CASE("--config repeats options, and the command line wins") {
   CHECK(by_hand["model"] == "mlp");
 }
 
-TEST_CASE("--list and --help print what there is") {
+TEST_CASE("what there is, --list and --help print") {
   for (const char* name : {"lenet5", "resnet20", "resnet110", "mlp"})
     CHECK(run("train", "--list models").out.find(name) != std::string::npos);
   for (const char* name : {"sgd", "adam", "adamw", "adaact"})

@@ -152,7 +152,7 @@ TEST_CASE("a run killed again and again before its first epoch is done still arr
   check_same_run(folder.file("whole"), stopped);
 }
 
-TEST_CASE("--resume accepts what does not change the past, and refuses the rest by name") {
+TEST_CASE("resuming accepts what does not change the past, and refuses the rest by name") {
   TemporaryFolder folder;
   const std::string directory = folder.file("run"), resume = "--resume " + directory;
   check_code(
@@ -192,7 +192,7 @@ TEST_CASE("--resume accepts what does not change the past, and refuses the rest 
   check_same_run(at_once, folder.file("again"));
 }
 
-TEST_CASE("--resume says that more epochs stretch the cosine") {
+TEST_CASE("resuming says that more epochs stretch the cosine") {
   TemporaryFolder folder;
   check_code(run("train", "--model mlp --hidden 10 --epochs 1 --out " + folder.file("run") + small), 0);
   const Result more = run("train", "--resume " + folder.file("run") + " --epochs 2");
