@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include "kernels/conv2d_engines.h"
+#include "kernels/winograd/convolution.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -15,18 +16,17 @@ void check_shapes(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight
   ACTGRAD_CHECK(weight.dtype() == x.dtype() && y.dtype() == x.dtype(), "dtypes differ");
 }
 
-bool use_library(const Tensor& x, ConvEngine engine) {
-  return conv_library_available() && x.numel() > 0 && x.dtype() == DType::float32 && engine != ConvEngine::im2col;
-}
-
 }  // namespace
 
 ConvEngine parse_conv_engine(const std::string& text) {
-  if (text == "auto") return ConvEngine::automatic;
-  if (text == "im2col") return ConvEngine::im2col;
-  if (text != "library") throw UserError("unknown convolution engine '" + text + "' (known: auto, im2col, library)");
-  if (!conv_library_available()) throw UserError("convolution engine 'library': this build has no oneDNN");
-  return ConvEngine::library;
+  for (const ConvEngine engine :
+       {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd}) {
+    if (text != name_of(engine)) continue;
+    if (engine == ConvEngine::library && !conv_library_available())
+      throw UserError("convolution engine 'library': this build has no oneDNN");
+    return engine;
+  }
+  throw UserError("unknown convolution engine '" + text + "' (known: auto, im2col, library, winograd)");
 }
 
 std::string name_of(ConvEngine engine) {
@@ -34,36 +34,46 @@ std::string name_of(ConvEngine engine) {
     case ConvEngine::automatic: return "auto";
     case ConvEngine::im2col: return "im2col";
     case ConvEngine::library: return "library";
+    case ConvEngine::winograd: return "winograd";
   }
   ACTGRAD_CHECK(false, "convolution engine");
+}
+
+ConvEngine engine_for(const Conv2dGeometry& g, DType dtype, ConvEngine wanted) {
+  if (dtype != DType::float32 || g.batch == 0 || wanted == ConvEngine::im2col) return ConvEngine::im2col;
+  if (wanted != ConvEngine::library && winograd::supports(g)) return ConvEngine::winograd;
+  return conv_library_available() ? ConvEngine::library : ConvEngine::im2col;
 }
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
                     ConvEngine engine) {
   check_shapes(g, x, weight, y);
   ACTGRAD_CHECK(!bias || bias.shape() == Shape{g.out_channels}, bias.shape().to_string());
-  if (use_library(x, engine))
-    library_forward(g, x, weight, bias, y);
-  else
-    im2col_forward(g, x, weight, bias, y);
+  switch (engine_for(g, x.dtype(), engine)) {
+    case ConvEngine::winograd: return winograd::forward(g, x, weight, bias, y);
+    case ConvEngine::library: return library_forward(g, x, weight, bias, y);
+    default: return im2col_forward(g, x, weight, bias, y);
+  }
 }
 
 void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
                           ConvEngine engine) {
   check_shapes(g, dx, weight, dy);
-  if (use_library(dy, engine))
-    library_backward_data(g, dy, weight, dx, mode);
-  else
-    im2col_backward_data(g, dy, weight, dx, mode);
+  switch (engine_for(g, dy.dtype(), engine)) {
+    case ConvEngine::winograd: return winograd::backward_data(g, dy, weight, dx, mode);
+    case ConvEngine::library: return library_backward_data(g, dy, weight, dx, mode);
+    default: return im2col_backward_data(g, dy, weight, dx, mode);
+  }
 }
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
                             ConvEngine engine) {
   check_shapes(g, x, dweight, dy);
-  if (use_library(dy, engine))
-    library_backward_weight(g, dy, x, dweight, mode);
-  else
-    im2col_backward_weight(g, dy, x, dweight, mode);
+  switch (engine_for(g, dy.dtype(), engine)) {
+    case ConvEngine::winograd: return winograd::backward_weight(g, dy, x, dweight, mode);
+    case ConvEngine::library: return library_backward_weight(g, dy, x, dweight, mode);
+    default: return im2col_backward_weight(g, dy, x, dweight, mode);
+  }
 }
 
 }  // namespace actgrad::kernels

@@ -33,11 +33,15 @@ struct Conv2dGeometry {
 enum class ConvEngine {
   automatic,  // the fastest that is built in
   im2col,     // our im2col + GEMM: the one to read (conv2d_im2col.cpp); float and double
-  library,    // oneDNN: the one to race (conv2d_library.cpp); float only: double falls back to im2col
+  library,    // oneDNN (conv2d_library.cpp); float only
+  winograd,   // fewer multiplications (winograd/); float, 3x3, stride 1, multiples of 16 channels only
 };
-ConvEngine parse_conv_engine(
-    const std::string& text);  // "auto", "im2col", "library"; UserError otherwise, or if not built in
+// "auto", "im2col", "library", "winograd"; UserError otherwise, or if not built in.
+ConvEngine parse_conv_engine(const std::string& text);
 std::string name_of(ConvEngine engine);
+// The engine that computes convolutions of this geometry and dtype when `wanted` is asked for: never automatic, and not
+// one that cannot.
+ConvEngine engine_for(const Conv2dGeometry& g, DType dtype, ConvEngine wanted);
 bool conv_library_available();
 
 // bias: (out_channels) or undefined.

@@ -1,23 +1,13 @@
 #include "kernels/conv2d.h"
 
-#include <functional>
-
 #include "kernels/parallel.h"
-#include "test/kernels/values.h"
+#include "test/kernels/conv2d_example.h"
 
 using namespace actgrad;
 using namespace actgrad::kernels;
 using namespace actgrad::test;
 
 namespace {
-
-std::string describe(const Conv2dGeometry& g) {
-  return std::to_string(g.batch) + " of " + std::to_string(g.height) + "x" + std::to_string(g.width) + ", channels " +
-         std::to_string(g.in_channels) + " -> " + std::to_string(g.out_channels) + ", kernel " +
-         std::to_string(g.kernel_h) + "x" + std::to_string(g.kernel_w) + ", stride " + std::to_string(g.stride) +
-         ", padding " + std::to_string(g.padding) + ", dilation " + std::to_string(g.dilation) + ", groups " +
-         std::to_string(g.groups);
-}
 
 // batch, height, width, in, out, kernel_h, kernel_w, stride, padding, dilation, groups
 std::vector<Conv2dGeometry> cases() {
@@ -40,74 +30,6 @@ std::vector<Conv2dGeometry> cases() {
   all.push_back({70, 14, 14, 6, 16, 5, 5});  // several threads and blocks of images
   all.push_back({20, 16, 16, 16, 32, 3, 3, 2, 1});
   return all;
-}
-
-// Calls visit(element of x, element of w, element of y) for every product of the convolution's formula.
-template <class Visit>
-void for_each_product(const Conv2dGeometry& g, Visit&& visit) {
-  std::size_t y = 0;
-  for (std::int64_t n = 0; n < g.batch; ++n)
-    for (std::int64_t oy = 0; oy < g.out_height(); ++oy)
-      for (std::int64_t ox = 0; ox < g.out_width(); ++ox)
-        for (std::int64_t o = 0; o < g.out_channels; ++o, ++y) {
-          std::size_t w = static_cast<std::size_t>(o * g.patch_size());
-          for (std::int64_t ky = 0; ky < g.kernel_h; ++ky)
-            for (std::int64_t kx = 0; kx < g.kernel_w; ++kx)
-              for (std::int64_t i = 0; i < g.group_in(); ++i, ++w) {
-                const std::int64_t iy = oy * g.stride + ky * g.dilation - g.padding;
-                const std::int64_t ix = ox * g.stride + kx * g.dilation - g.padding;
-                if (iy < 0 || iy >= g.height || ix < 0 || ix >= g.width) continue;
-                const std::int64_t channel = o / g.group_out() * g.group_in() + i;
-                visit(static_cast<std::size_t>(((n * g.height + iy) * g.width + ix) * g.in_channels + channel), w, y);
-              }
-        }
-}
-
-// A convolution with random tensors, and what it must give.
-struct Example {
-  Conv2dGeometry g;
-  Tensor x, weight, bias, dy;
-  std::vector<double> y, y_with_bias, dx, dweight;
-};
-
-template <class T>
-Example example(const Conv2dGeometry& g) {
-  Example e{g,
-            random_tensor<T>(g.input_shape(), 1),
-            random_tensor<T>(g.weight_shape(), 2),
-            random_tensor<T>({g.out_channels}, 3),
-            random_tensor<T>(g.output_shape(), 4),
-            {},
-            {},
-            {},
-            {}};
-  const std::vector<double> x = doubles(e.x), w = doubles(e.weight), b = doubles(e.bias), dy = doubles(e.dy);
-  e.y.resize(dy.size());
-  e.dx.resize(x.size());
-  e.dweight.resize(w.size());
-  for_each_product(g, [&](std::size_t ix, std::size_t iw, std::size_t iy) {
-    e.y[iy] += x[ix] * w[iw];
-    e.dx[ix] += dy[iy] * w[iw];
-    e.dweight[iw] += dy[iy] * x[ix];
-  });
-  e.y_with_bias = e.y;
-  for (std::size_t i = 0; i < e.y.size(); ++i) e.y_with_bias[i] += b[i % b.size()];
-  return e;
-}
-
-double largest(const std::vector<double>& values) {
-  double result = 1e-30;
-  for (const double value : values) result = std::max(result, std::abs(value));
-  return result;
-}
-
-// Runs one direction over a target full of other values and compares, relative to the largest expected value.
-void check(const std::vector<double>& expected, const Shape& shape, DType dtype, Write mode,
-           const std::function<void(Tensor&)>& run) {
-  Tensor target = dtype == DType::float32 ? random_tensor<float>(shape, 5) : random_tensor<double>(shape, 5);
-  const std::vector<double> goal = mode == Write::accumulate ? plus(target, expected) : expected;
-  run(target);
-  CHECK(distance(target, goal) <= (dtype == DType::float32 ? 1e-5 : 1e-13) * largest(goal));
 }
 
 template <class T>
@@ -151,12 +73,12 @@ TEST_CASE("convolution by the library agrees with the formula", "[conv2d]") {
 TEST_CASE("convolution in double falls back to im2col", "[conv2d]") {
   const Conv2dGeometry g{2, 6, 6, 3, 4, 3, 3, 1, 1};
   const Example e = example<double>(g);
-  for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::library})
+  for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::library, ConvEngine::winograd})
     check(e.y, g.output_shape(), DType::float64, Write::overwrite,
           [&](Tensor& y) { conv2d_forward(g, e.x, e.weight, Tensor(), y, engine); });
 }
 
-TEST_CASE("both convolution engines agree on layers of real networks", "[conv2d]") {
+TEST_CASE("all convolution engines agree on layers of real networks", "[conv2d]") {
   const Conv2dGeometry g =
       GENERATE(Conv2dGeometry{16, 32, 32, 3, 16, 3, 3, 1, 1}, Conv2dGeometry{16, 32, 32, 16, 16, 3, 3, 1, 1},
                Conv2dGeometry{16, 16, 16, 32, 64, 3, 3, 2, 1}, Conv2dGeometry{16, 8, 8, 64, 64, 3, 3, 1, 1},
@@ -165,10 +87,14 @@ TEST_CASE("both convolution engines agree on layers of real networks", "[conv2d]
   const Tensor x = random_tensor<float>(g.input_shape(), 1), weight = random_tensor<float>(g.weight_shape(), 2);
   const Tensor bias = random_tensor<float>({g.out_channels}, 3), dy = random_tensor<float>(g.output_shape(), 4);
   const auto compare = [&](const Shape& shape, auto&& run) {
-    Tensor a = random_tensor<float>(shape, 5), b = random_tensor<float>(shape, 5);
+    Tensor a = random_tensor<float>(shape, 5), b;
     run(a, ConvEngine::im2col);
-    run(b, ConvEngine::automatic);
-    CHECK(distance(a, b) <= 1e-5 * largest(doubles(a)));
+    for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::library, ConvEngine::winograd}) {
+      INFO(name_of(engine));
+      b = random_tensor<float>(shape, 5);
+      run(b, engine);
+      CHECK(distance(a, b) <= 1e-5 * largest(doubles(a)));
+    }
   };
   compare(g.output_shape(), [&](Tensor& y, ConvEngine engine) { conv2d_forward(g, x, weight, bias, y, engine); });
   for (const Write mode : {Write::overwrite, Write::accumulate}) {
@@ -180,8 +106,9 @@ TEST_CASE("both convolution engines agree on layers of real networks", "[conv2d]
 }
 
 TEST_CASE("convolutions give the same bits every time, also after other thread counts", "[conv2d]") {
-  const ConvEngine engine = GENERATE(ConvEngine::im2col, ConvEngine::automatic);
-  const Conv2dGeometry g{40, 16, 16, 8, 12, 3, 3, 1, 1};
+  const ConvEngine engine = GENERATE(ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd);
+  const std::int64_t channels = engine == ConvEngine::winograd ? 16 : 12;
+  const Conv2dGeometry g{40, 16, 16, channels, 16, 3, 3, 1, 1};
   const Tensor x = random_tensor<float>(g.input_shape(), 1), weight = random_tensor<float>(g.weight_shape(), 2);
   const Tensor dy = random_tensor<float>(g.output_shape(), 4);
   const auto run = [&] {
@@ -226,7 +153,7 @@ TEST_CASE("convolutions refuse tensors that do not fit", "[conv2d]") {
 }
 
 TEST_CASE("convolution engines have names", "[conv2d]") {
-  for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::im2col})
+  for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::winograd})
     CHECK(parse_conv_engine(name_of(engine)) == engine);
   if (conv_library_available())
     CHECK(parse_conv_engine("library") == ConvEngine::library);
