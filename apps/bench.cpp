@@ -35,8 +35,8 @@ CommandLine command_line() {
         {.option = Option{"steps", std::int64_t{50}, "step: how many are timed, of each optimizer"}.range(1, 1e6)},
         {.option = Option{"warmup", std::int64_t{5}, "step: how many come before"}.range(0, 1e6)},
         {.option = Option{"precision", std::string("fp32"), "step: of all arithmetic"}.one_of({"fp32", "fp64"})},
-        {.option =
-             Option{"conv", std::string("auto"), "step: convolution engine"}.one_of({"auto", "im2col", "library", "winograd"})},
+        {.option = Option{"conv", std::string("auto"), "step: convolution engine"}.one_of(
+             {"auto", "im2col", "library", "winograd"})},
         {.option = {"json", false, "print JSON"}, .action = true},
         {.option = {"help", false, "print this, and stop"}, .action = true}}}};
   return line;

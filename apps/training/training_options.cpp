@@ -67,13 +67,13 @@ CommandLineGroup training_group() {
 }
 
 CommandLineGroup device_group() {
-  return {
-      "Device",
-      {{.option = {"device", std::string("auto"), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
-       {.option = Option{"threads", std::int64_t{kernels::threads()}, "CPU threads"}.range(1, 1024),
-        .default_text = "all cores"},
-       {.option = Option{"precision", std::string("fp32"), "of all arithmetic"}.one_of({"fp32", "fp64"})},
-       {.option = Option{"conv", std::string("auto"), "convolution engine"}.one_of({"auto", "im2col", "library", "winograd"})}}};
+  return {"Device",
+          {{.option = {"device", std::string("auto"), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
+           {.option = Option{"threads", std::int64_t{kernels::threads()}, "CPU threads"}.range(1, 1024),
+            .default_text = "all cores"},
+           {.option = Option{"precision", std::string("fp32"), "of all arithmetic"}.one_of({"fp32", "fp64"})},
+           {.option = Option{"conv", std::string("auto"), "convolution engine"}.one_of(
+                {"auto", "im2col", "library", "winograd"})}}};
 }
 
 CommandLineGroup run_group() {
