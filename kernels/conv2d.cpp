@@ -41,7 +41,8 @@ std::string name_of(ConvEngine engine) {
 
 ConvEngine engine_for(const Conv2dGeometry& g, DType dtype, ConvEngine wanted) {
   if (dtype != DType::float32 || g.batch == 0 || wanted == ConvEngine::im2col) return ConvEngine::im2col;
-  if (wanted != ConvEngine::library && winograd::supports(g)) return ConvEngine::winograd;
+  if (wanted != ConvEngine::library && winograd::supports(g) && (wanted == ConvEngine::winograd || winograd::pays(g)))
+    return ConvEngine::winograd;
   return conv_library_available() ? ConvEngine::library : ConvEngine::im2col;
 }
 

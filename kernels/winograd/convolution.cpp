@@ -38,16 +38,17 @@ struct Plan {
   Tiling tiling;
   std::int64_t positions, tiles, block, blocks;
 
-  // `multiple`: of tiles per block, given the kernels.
+  // `sharers`: threads among which the tiles are divided. `multiple`: of tiles per block, given the kernels.
   template <class Multiple>
   Plan(Choice choice, std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t padding,
-       const Multiple& multiple)
+       std::int64_t sharers, const Multiple& multiple)
       : kernels(choice(tile_size(height, width))) {
     const std::int64_t m = kernels.m;
     tiling = {(height + m - 1) / m, (width + m - 1) / m, padding};
     positions = (m + 2) * (m + 2);
     tiles = batch * tiling.rows * tiling.columns;
-    block = round_up(std::min(tiles_per_block, (tiles + threads() - 1) / threads()), multiple(kernels));
+    const std::int64_t share = (tiles + sharers - 1) / sharers;  // of a thread
+    block = round_up(share <= tiles_per_block * 3 / 2 ? share : tiles_per_block, multiple(kernels));
     blocks = (tiles + block - 1) / block;
   }
 
@@ -75,42 +76,59 @@ struct Plan {
   }
 };
 
-// y = x ⋆ taps (stride 1, `padding` zeros around x), where taps[tap·tap_step + k·k_step + n] joins channel k of x with
-// channel n of y.
-void correlate(const Tensor& x, std::int64_t padding, const float* taps, std::int64_t tap_step, std::int64_t k_step,
-               const Tensor& bias, Tensor& y, bool add, Choice choice) {
-  const std::int64_t inputs = x.dim(3), outputs = y.dim(3);
-  const std::int64_t in = slice_width(inputs), out = slice_width(outputs);
-  const Plan plan(choice, y.dim(0), y.dim(1), y.dim(2), padding,
+// Weights that join the channels [k, k + in) of x with [n, n + out) of y: data[tap·tap_step + k·k_step + n].
+struct Taps {
+  const float* data;
+  std::int64_t tap_step, k_step;
+};
+
+// y = x ⋆ taps (stride 1, `padding` zeros around x). taps_of(k, n, in, out, buffer) gives the Taps of a slice, for
+// which it may use a buffer of 9·in·out floats.
+template <class TapsOf>
+void correlate(const Tensor& x, std::int64_t padding, const TapsOf& taps_of, const Tensor& bias, Tensor& y, bool add,
+               Choice choice) {
+  const std::int64_t in = slice_width(x.dim(3)), out = slice_width(y.dim(3));
+  const std::int64_t in_slices = x.dim(3) / in, out_slices = y.dim(3) / out;
+  const Plan plan(choice, y.dim(0), y.dim(1), y.dim(2), padding, out_slices >= threads() ? 1 : threads(),
                   [&](const TileKernels& k) { return k.tiles_per_call(out); });
   const TileKernels& kernels = plan.kernels;
 
-  // u, slice by slice: for each slice of y all slices of x.
-  const std::int64_t in_slices = inputs / in, slices = outputs / out * in_slices,
-                     slice_size = plan.positions * in * out;
-  const Tensor u = Tensor::empty({slices, slice_size}, DType::float32);
-  parallel_for(slices, 1 + 65536 / slice_size, [&](Range range, int) {
-    for (std::int64_t s = range.begin; s < range.end; ++s)
-      kernels.taps(taps + s % in_slices * in * k_step + s / in_slices * out, tap_step, k_step, in, out,
-                   u.data<float>() + s * slice_size);
-  });
+  // The transformed weights, slice by slice: for each slice of y all slices of x. Weights of wide layers on few tiles
+  // are not worth storing: written to memory and read again they take longer than transformed anew for each block.
+  const std::int64_t slices = in_slices * out_slices, u_size = plan.positions * in * out, taps_size = 9 * in * out;
+  const bool store = slices == 1 || plan.blocks > 2;
+  const auto transform = [&](std::int64_t slice, float* buffer, float* u) {
+    const Taps taps = taps_of(slice % in_slices * in, slice / in_slices * out, in, out, buffer);
+    kernels.taps(taps.data, taps.tap_step, taps.k_step, in, out, u);
+  };
+  const Tensor stored = Tensor::empty({store ? slices : 0, u_size}, DType::float32);
 
   const std::int64_t v_stride = stride_of(plan.block, in), m_stride = stride_of(plan.block, out);
   const bool in_place = in_slices == 1 && in == out && kernels.panel(out) == out;
-  const Tensor scratch =
-      Tensor::empty({threads(), plan.positions * (v_stride + (in_place ? 0 : m_stride))}, DType::float32);
-  parallel_for(outputs / out * plan.blocks, 1, [&](Range range, int thread) {
-    float* const v = scratch.data<float>() + thread * scratch.dim(1);
-    float* const m = in_place ? v : v + plan.positions * v_stride;
+  const std::int64_t v_size = plan.positions * v_stride, m_size = in_place ? 0 : plan.positions * m_stride;
+  const Tensor scratch = Tensor::empty({threads(), v_size + m_size + taps_size + (store ? 0 : u_size)}, DType::float32);
+  const auto scratch_of = [&](int thread) { return scratch.data<float>() + thread * scratch.dim(1); };
+
+  if (store)
+    parallel_for(slices, 1 + 32768 / u_size, [&](Range range, int thread) {
+      for (std::int64_t s = range.begin; s < range.end; ++s)
+        transform(s, scratch_of(thread) + v_size + m_size, stored.data<float>() + s * u_size);
+    });
+  parallel_for(out_slices * plan.blocks, 1, [&](Range range, int thread) {
+    float* const v = scratch_of(thread);
+    float* const m = in_place ? v : v + v_size;
+    float* const buffer = v + v_size + m_size;
     for (std::int64_t item = range.begin; item < range.end; ++item) {
       const std::int64_t block = item % plan.blocks, out_slice = item / plan.blocks;
       const Tiles tiles = plan.at(block);
       const Images y_slice = slice(y, out_slice * out);
       const Ahead ahead{plan.windows(slice(x, 0), block + 1, in), plan.outputs(y_slice, block, out)};
       for (std::int64_t s = 0; s < in_slices; ++s) {
+        const std::int64_t weights = out_slice * in_slices + s;
+        float* const u = store ? stored.data<float>() + weights * u_size : buffer + taps_size;
+        if (!store) transform(weights, buffer, u);
         kernels.input(slice(x, s * in), plan.tiling, tiles, in, v, v_stride);
-        kernels.multiply(v, v_stride, u.data<float>() + (out_slice * in_slices + s) * slice_size, tiles.count, in, out,
-                         m, m_stride, s > 0, ahead);
+        kernels.multiply(v, v_stride, u, tiles.count, in, out, m, m_stride, s > 0, ahead);
       }
       kernels.output(m, m_stride, plan.tiling, tiles, out, bias ? bias.data<float>() + out_slice * out : nullptr,
                      y_slice, add);
@@ -118,20 +136,16 @@ void correlate(const Tensor& x, std::int64_t padding, const float* taps, std::in
   });
 }
 
-// weight (out, 9, in) → (9, in, out), so that vectors run over output channels.
-Tensor transpose_weight(const Conv2dGeometry& g, const Tensor& weight) {
-  Tensor result = Tensor::empty({9, g.in_channels, g.out_channels}, DType::float32);
-  const float* from = weight.data<float>();
-  float* to = result.data<float>();
-  const std::int64_t columns = 9 * g.in_channels;
+// to[tap][k][n] = from[n·n_step + tap·tap_step + k]: vectors are to run over output channels.
+void transpose(const float* from, std::int64_t n_step, std::int64_t tap_step, std::int64_t in, std::int64_t out,
+               float* to) {
   constexpr std::int64_t side = 16;  // of the squares that are transposed: a cache line
-  parallel_for(columns / side, 1 + 65536 / (side * g.out_channels), [&](Range range, int) {
-    for (std::int64_t c = range.begin * side; c < range.end * side; c += side)
-      for (std::int64_t o = 0; o < g.out_channels; o += side)
-        for (std::int64_t i = c; i < c + side; ++i)
-          for (std::int64_t j = o; j < o + side; ++j) to[i * g.out_channels + j] = from[j * columns + i];
-  });
-  return result;
+  for (std::int64_t tap = 0; tap < 9; ++tap)
+    for (std::int64_t k0 = 0; k0 < in; k0 += side)
+      for (std::int64_t n0 = 0; n0 < out; n0 += side)
+        for (std::int64_t k = k0; k < k0 + side; ++k)
+          for (std::int64_t n = n0; n < n0 + side; ++n)
+            to[(tap * in + k) * out + n] = from[n * n_step + tap * tap_step + k];
 }
 
 }  // namespace
@@ -139,6 +153,11 @@ Tensor transpose_weight(const Conv2dGeometry& g, const Tensor& weight) {
 bool supports(const Conv2dGeometry& g) {
   return g.kernel_h == 3 && g.kernel_w == 3 && g.stride == 1 && g.dilation == 1 && g.groups == 1 && g.padding <= 2 &&
          g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
+}
+
+bool pays(const Conv2dGeometry& g) {
+  const std::int64_t m = tile_size(g.out_height(), g.out_width());
+  return g.batch * ((g.out_height() + m - 1) / m) * ((g.out_width() + m - 1) / m) >= 8;  // measured
 }
 
 int tile_size(std::int64_t height, std::int64_t width) {
@@ -150,16 +169,21 @@ int tile_size(std::int64_t height, std::int64_t width) {
 
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
              Choice kernels) {
-  const Tensor taps = transpose_weight(g, weight);
-  correlate(x, g.padding, taps.data<float>(), g.in_channels * g.out_channels, g.out_channels, bias, y, false, kernels);
+  const auto taps = [&](std::int64_t k, std::int64_t n, std::int64_t in, std::int64_t out, float* buffer) -> Taps {
+    transpose(weight.data<float>() + n * g.patch_size() + k, g.patch_size(), g.in_channels, in, out, buffer);
+    return {buffer, in * out, out};
+  };
+  correlate(x, g.padding, taps, bias, y, false, kernels);
 }
 
 // dx is a correlation of dy with the kernel rotated by half a turn: tap t is weight[·, 8 − t, ·].
 void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
                    Choice kernels) {
-  const std::int64_t last_tap = 8 * g.in_channels;
-  correlate(dy, 2 - g.padding, weight.data<float>() + last_tap, -g.in_channels, 9 * g.in_channels, Tensor(), dx,
-            mode == Write::accumulate, kernels);
+  const float* const last_tap = weight.data<float>() + 8 * g.in_channels;
+  const auto taps = [&](std::int64_t k, std::int64_t n, std::int64_t, std::int64_t, float*) -> Taps {
+    return {last_tap + k * g.patch_size() + n, -g.in_channels, g.patch_size()};
+  };
+  correlate(dy, 2 - g.padding, taps, Tensor(), dx, mode == Write::accumulate, kernels);
 }
 
 // One pair of slices after the other, or several at once: sums over all tiles, in the first case each thread over a
@@ -168,7 +192,7 @@ void backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
                      Choice choice) {
   const std::int64_t in = slice_width(g.in_channels), out = slice_width(g.out_channels);
   const std::int64_t in_slices = g.in_channels / in, pairs = in_slices * (g.out_channels / out);
-  const Plan plan(choice, g.batch, g.out_height(), g.out_width(), g.padding,
+  const Plan plan(choice, g.batch, g.out_height(), g.out_width(), g.padding, pairs >= threads() ? 1 : threads(),
                   [](const TileKernels&) { return std::int64_t{1}; });
   const TileKernels& kernels = plan.kernels;
   const std::int64_t z_stride = stride_of(plan.block, out), v_stride = stride_of(plan.block, in);

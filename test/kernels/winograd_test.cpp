@@ -116,6 +116,10 @@ TEST_CASE("Winograd leaves other convolutions to other engines", "[winograd]") {
   CHECK(engine(g) == ConvEngine::winograd);
   CHECK(engine_for(g, DType::float64, ConvEngine::winograd) == ConvEngine::im2col);
   CHECK(engine_for(g, DType::float32, ConvEngine::im2col) == ConvEngine::im2col);
+  CHECK(engine_for(g, DType::float32, ConvEngine::automatic) == ConvEngine::winograd);
+  g.batch = 1;  // too few tiles for the fastest, enough for who wants it
+  CHECK(engine_for(g, DType::float32, ConvEngine::automatic) != ConvEngine::winograd);
+  CHECK(engine(g) == ConvEngine::winograd);
   g.stride = 2;
   CHECK(engine(g) != ConvEngine::winograd);
   g = geometry(2, 8, 8, 24, 32, 1);
