@@ -38,48 +38,76 @@ class LeNet5(nn.Module):
         return self.fc3(x)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around option A's parameter-free shortcut (He et al. 2016, section 4.2)."""
+class SubsamplePad(nn.Module):
+    """Option A's shortcut (He et al. 2016, section 3.3): every second pixel, zeros for the new channels."""
 
-    def __init__(self, in_planes, planes, stride):
+    def __init__(self, pad):
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut; `project` chooses option B, 1x1 convolutions, where the shape changes."""
+
+    def __init__(self, in_planes, planes, stride, project):
         super().__init__()
         self.conv1 = nn.Conv2d(in_planes, planes, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.shrinks = stride != 1 or in_planes != planes
-        self.pad = planes // 4
+        self.shortcut = nn.Sequential()
+        if stride != 1 or in_planes != planes:
+            if project:
+                self.shortcut = nn.Sequential(nn.Conv2d(in_planes, planes, 1, stride, bias=False),
+                                              nn.BatchNorm2d(planes))
+            else:
+                self.shortcut = SubsamplePad(planes // 4)
 
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad)) if self.shrinks else x
-        return F.relu(y + shortcut)
+        return F.relu(y + self.shortcut(x))
 
 
 class ResNet(nn.Module):
-    """CIFAR's ResNet with 6*blocks + 2 layers: three stages of 16, 32 and 64 planes."""
+    """Stages of basic blocks; the first has `planes` planes, each further one twice as many at half the resolution."""
 
-    def __init__(self, blocks, classes=10):
+    def __init__(self, blocks, planes, project, classes=10):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = self.stage(16, 16, blocks, 1)
-        self.layer2 = self.stage(16, 32, blocks, 2)
-        self.layer3 = self.stage(32, 64, blocks, 2)
-        self.linear = nn.Linear(64, classes)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight)
-
-    @staticmethod
-    def stage(in_planes, planes, blocks, stride):
-        first = BasicBlock(in_planes, planes, stride)
-        return nn.Sequential(first, *(BasicBlock(planes, planes, 1) for _ in range(blocks - 1)))
+        self.conv1 = nn.Conv2d(3, planes, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        stages = []
+        in_planes, stride = planes, 1
+        for count in blocks:
+            first = BasicBlock(in_planes, planes, stride, project)
+            others = (BasicBlock(planes, planes, 1, project) for _ in range(count - 1))
+            stages.append(nn.Sequential(first, *others))
+            self.add_module(f"layer{len(stages)}", stages[-1])
+            in_planes, planes, stride = planes, 2 * planes, 2
+        self.depth = len(stages)
+        self.linear = nn.Linear(in_planes, classes)
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for i in range(self.depth):
+            x = getattr(self, f"layer{i + 1}")(x)
         return self.linear(x.mean((2, 3)))
+
+
+def cifar_resnet(blocks):
+    """ResNet-(6*blocks + 2) (He et al. 2016, section 4.2): option A, Kaiming normal weights."""
+    model = ResNet((blocks,) * 3, planes=16, project=False)
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+def imagenet_resnet(blocks, classes=10):
+    """ImageNet's ResNet (He et al. 2016, Table 1) for small images, as in kuangliu/pytorch-cifar: default weights."""
+    return ResNet(blocks, planes=64, project=True, classes=classes)
 
 
 class Mlp(nn.Module):
@@ -99,26 +127,29 @@ class Mlp(nn.Module):
         return self.get_submodule(f"fc{self.depth}")(x)
 
 
-RESNET_BLOCKS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
-PARAMETER_COUNTS = {"lenet5": 62_006, "lenet5-28": 44_426, "resnet20": 269_722, "resnet32": 464_154,
-                    "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962}
+# name -> (what makes it, its parameters)
+MODELS = {
+    "lenet5": (LeNet5, 62_006),
+    "lenet5-28": (lambda: LeNet5(channels=1, size=28), 44_426),
+    "resnet20": (lambda: cifar_resnet(3), 269_722),
+    "resnet32": (lambda: cifar_resnet(5), 464_154),
+    "resnet44": (lambda: cifar_resnet(7), 658_586),
+    "resnet56": (lambda: cifar_resnet(9), 853_018),
+    "resnet110": (lambda: cifar_resnet(18), 1_727_962),
+    "resnet18": (lambda: imagenet_resnet((2, 2, 2, 2)), 11_173_962),
+    "resnet34": (lambda: imagenet_resnet((3, 4, 6, 3)), 21_282_122),
+    "resnet34-100": (lambda: imagenet_resnet((3, 4, 6, 3), classes=100), 21_328_292),
+    "mlp": (Mlp, 820_874),
+}
 
 
 def make_model(name):
-    """A model for CIFAR-10 by its name (lenet5-28: for 1 x 28 x 28 images), float32, initialised from torch's seed."""
-    if name == "lenet5":
-        model = LeNet5()
-    elif name == "lenet5-28":
-        model = LeNet5(channels=1, size=28)
-    elif name == "mlp":
-        model = Mlp()
-    elif name in RESNET_BLOCKS:
-        model = ResNet(RESNET_BLOCKS[name])
-    else:
+    """A model for CIFAR-10 by its name, float32, initialised from torch's seed. lenet5-28 is for 1 x 28 x 28 images,
+    resnet34-100 for CIFAR-100."""
+    if name not in MODELS:
         raise ValueError(f"unknown model '{name}'")
-    count = parameter_count(model)
-    assert count == PARAMETER_COUNTS.get(name, count), f"{name} has {count} parameters"
-    return model
+    make, _ = MODELS[name]
+    return make()
 
 
 def parameter_count(model):

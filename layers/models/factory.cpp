@@ -30,12 +30,21 @@ std::vector<std::int64_t> parse_sizes(const std::string& text) {
   return sizes;
 }
 
-Entry resnet(std::int64_t blocks) {
-  const std::string depth = std::to_string(6 * blocks + 2);
-  return {"resnet" + depth,
-          "CIFAR ResNet-" + depth + ", 3x3 convolutions, option-A shortcuts (He et al. 2016, section 4.2)",
+Entry resnet(std::int64_t depth, const std::string& kind, const ResNetPlan& plan) {
+  return {"resnet" + std::to_string(depth),
+          "ResNet-" + std::to_string(depth) + " " + kind,
           {},
-          [blocks](const InputSpec& input, const Options&) { return std::make_unique<CifarResNet>(blocks, input); }};
+          [plan](const InputSpec& input, const Options&) { return std::make_unique<ResNet>(plan, input); }};
+}
+
+Entry cifar_resnet(std::int64_t blocks) {
+  return resnet(6 * blocks + 2, "for CIFAR, 16 to 64 channels, option-A shortcuts (He et al. 2016, section 4.2)",
+                ResNet::cifar(blocks));
+}
+
+Entry imagenet_resnet(std::int64_t depth, const std::vector<std::int64_t>& blocks) {
+  return resnet(depth, "for small images, 64 to 512 channels, 1x1 shortcuts (He et al. 2016, Table 1)",
+                ResNet::imagenet(blocks));
 }
 
 const std::vector<Entry>& entries() {
@@ -44,11 +53,13 @@ const std::vector<Entry>& entries() {
        "LeNet-5 with ReLU and max pooling (LeCun et al. 1998)",
        {},
        [](const InputSpec& input, const Options&) { return std::make_unique<LeNet5>(input); }},
-      resnet(3),
-      resnet(5),
-      resnet(7),
-      resnet(9),
-      resnet(18),
+      cifar_resnet(3),
+      cifar_resnet(5),
+      cifar_resnet(7),
+      cifar_resnet(9),
+      cifar_resnet(18),
+      imagenet_resnet(18, {2, 2, 2, 2}),
+      imagenet_resnet(34, {3, 4, 6, 3}),
       {"mlp",
        "multilayer perceptron with ReLU",
        {{.name = "hidden",

@@ -5,52 +5,71 @@ namespace {
 
 constexpr bool no_bias = false;  // a batch normalisation follows, whose shift serves as bias
 
-void append_stage(Sequential& stage, std::int64_t blocks, std::int64_t in, std::int64_t out, std::int64_t stride) {
-  stage.append<BasicBlock>(in, out, stride);
-  for (std::int64_t i = 1; i < blocks; ++i) stage.append<BasicBlock>(out, out, 1);
-}
+class SubsamplePad final : public Module {
+ public:
+  explicit SubsamplePad(std::int64_t channels) : channels_(channels) {}
+  Variable forward(Pass& pass, const Variable& x) override { return subsample_pad(pass, x, channels_); }
+
+ private:
+  std::int64_t channels_;
+};
 
 }  // namespace
 
-BasicBlock::BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride)
-    : out_(out),
-      changes_shape_(stride != 1 || in != out),
-      conv1_(in, out, 3, {.stride = stride, .padding = 1}, no_bias, Init::kaiming_normal_fan_in),
+BasicBlock::BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride, Shortcut shortcut, Init init)
+    : conv1_(in, out, 3, {.stride = stride, .padding = 1}, no_bias, init),
       bn1_(out),
-      conv2_(out, out, 3, {.padding = 1}, no_bias, Init::kaiming_normal_fan_in),
+      conv2_(out, out, 3, {.padding = 1}, no_bias, init),
       bn2_(out) {
+  if (stride != 1 || in != out) {
+    if (shortcut == Shortcut::project) {
+      shortcut_.append<Conv2d>(in, out, 1, Conv2dOptions{.stride = stride}, no_bias, init);
+      shortcut_.append<BatchNorm2d>(out);
+    } else {
+      shortcut_.append<SubsamplePad>(out);
+    }
+  }
   add("conv1", conv1_);
   add("bn1", bn1_);
   add("conv2", conv2_);
   add("bn2", bn2_);
+  add("shortcut", shortcut_);
 }
 
 Variable BasicBlock::forward(Pass& pass, const Variable& x) {
-  const Variable shortcut = changes_shape_ ? subsample_pad(pass, x, out_) : x;
+  const Variable shortcut = shortcut_.forward(pass, x);
   const Variable y = bn1_.forward_relu(pass, conv1_.forward(pass, x));
   return bn2_.forward_add_relu(pass, conv2_.forward(pass, y), shortcut);
 }
 
-CifarResNet::CifarResNet(std::int64_t blocks, const InputSpec& input)
-    : conv1_(input.channels, 16, 3, {.padding = 1}, no_bias, Init::kaiming_normal_fan_in),
-      bn1_(16),
-      linear_(64, input.classes, true, Init::kaiming_normal_fan_in) {
-  append_stage(layer1_, blocks, 16, 16, 1);
-  append_stage(layer2_, blocks, 16, 32, 2);
-  append_stage(layer3_, blocks, 32, 64, 2);
+ResNetPlan ResNet::cifar(std::int64_t blocks) {
+  return {{blocks, blocks, blocks}, 16, Shortcut::pad, Init::kaiming_normal_fan_in};
+}
+
+ResNetPlan ResNet::imagenet(const std::vector<std::int64_t>& blocks) {
+  return {blocks, 64, Shortcut::project, Init::uniform_fan_in};
+}
+
+ResNet::ResNet(const ResNetPlan& plan, const InputSpec& input)
+    : conv1_(input.channels, plan.channels, 3, {.padding = 1}, no_bias, plan.init),
+      bn1_(plan.channels),
+      linear_(plan.channels << (plan.blocks.size() - 1), input.classes, true, plan.init) {
   add("conv1", conv1_);
   add("bn1", bn1_);
-  add("layer1", layer1_);
-  add("layer2", layer2_);
-  add("layer3", layer3_);
+  std::int64_t in = plan.channels, out = plan.channels, stride = 1;
+  for (std::int64_t blocks : plan.blocks) {
+    Sequential& stage = *stages_.emplace_back(std::make_unique<Sequential>());
+    stage.append<BasicBlock>(in, out, stride, plan.shortcut, plan.init);
+    for (std::int64_t i = 1; i < blocks; ++i) stage.append<BasicBlock>(out, out, 1, plan.shortcut, plan.init);
+    add("layer" + std::to_string(stages_.size()), stage);
+    in = out, out = 2 * in, stride = 2;
+  }
   add("linear", linear_);
 }
 
-Variable CifarResNet::forward(Pass& pass, const Variable& x) {
+Variable ResNet::forward(Pass& pass, const Variable& x) {
   Variable y = bn1_.forward_relu(pass, conv1_.forward(pass, x));
-  y = layer1_.forward(pass, y);
-  y = layer2_.forward(pass, y);
-  y = layer3_.forward(pass, y);
+  for (const auto& stage : stages_) y = stage->forward(pass, y);
   return linear_.forward(pass, global_avg_pool(pass, y));
 }
 

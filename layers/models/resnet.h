@@ -8,34 +8,53 @@
 
 namespace actgrad {
 
-// Two 3x3 convolutions with batch normalisation around a shortcut (He et al. 2016). Where the shape changes, the
-// shortcut takes every second pixel and pads the channels with zeros ("option A": no parameters).
+// What a shortcut does where the shape changes (He et al. 2016, §3.3).
+enum class Shortcut {
+  pad,      // option A: take every second pixel, pad the channels with zeros; no parameters
+  project,  // option B: a 1x1 convolution and a batch normalisation
+};
+
+// Two 3x3 convolutions with batch normalisation around a shortcut (He et al. 2016).
+// x (N, H, W, in) → (N, ⌈H/stride⌉, ⌈W/stride⌉, out).
 class BasicBlock final : public Module {
  public:
-  BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride);
+  BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride, Shortcut shortcut, Init init);
   Variable forward(Pass& pass, const Variable& x) override;
 
  private:
-  std::int64_t out_;
-  bool changes_shape_;
   Conv2d conv1_;
   BatchNorm2d bn1_;
   Conv2d conv2_;
   BatchNorm2d bn2_;
+  Sequential shortcut_;  // empty, the identity, where the shape stays
 };
 
-// The CIFAR residual networks (He et al. 2016, §4.2): a 3x3 convolution with 16 channels, three stages of `blocks`
-// basic blocks with 16, 32, 64 channels, global average pooling, a linear layer. ResNet-(6·blocks + 2); ResNet-20 with
-// 10 classes has 269,722 parameters. Weights: Kaiming normal (fan-in).
-class CifarResNet final : public Module {
+struct ResNetPlan {
+  std::vector<std::int64_t> blocks;  // of each stage
+  std::int64_t channels;             // of the first stage; each further stage doubles them and halves the image's sides
+  Shortcut shortcut;
+  Init init;  // of all weights
+};
+
+// Residual networks for small images: a 3x3 convolution, stages of basic blocks, global average pooling, a linear
+// layer. x (N, H, W, C) → (N, classes).
+class ResNet final : public Module {
  public:
-  CifarResNet(std::int64_t blocks, const InputSpec& input);
+  ResNet(const ResNetPlan& plan, const InputSpec& input);
   Variable forward(Pass& pass, const Variable& x) override;
+
+  // CIFAR's ResNet-(6·blocks + 2) (He et al. 2016, §4.2): three stages with 16, 32, 64 channels, option A, Kaiming
+  // normal weights. ResNet-20 with 10 classes has 269,722 parameters.
+  static ResNetPlan cifar(std::int64_t blocks);
+  // The blocks of an ImageNet network (He et al. 2016, Table 1) without its stride and max pooling in front, as in
+  // kuangliu/pytorch-cifar: 64, 128, 256, 512 channels, option B, PyTorch's default weights. {3, 4, 6, 3} is ResNet-34,
+  // 21,328,292 parameters with 100 classes.
+  static ResNetPlan imagenet(const std::vector<std::int64_t>& blocks);
 
  private:
   Conv2d conv1_;
   BatchNorm2d bn1_;
-  Sequential layer1_, layer2_, layer3_;
+  std::vector<std::unique_ptr<Sequential>> stages_;
   Linear linear_;
 };
 

@@ -171,7 +171,7 @@ TEST_CASE("options repeat with --config, and the command line wins") {
 }
 
 TEST_CASE("what there is, --list and --help print") {
-  for (const char* name : {"lenet5", "resnet20", "resnet110", "mlp"})
+  for (const char* name : {"lenet5", "resnet20", "resnet110", "resnet34", "mlp"})
     CHECK(run("train", "--list models").out.find(name) != std::string::npos);
   for (const char* name : {"sgd", "adam", "adamw", "adaact"})
     CHECK(run("train", "--list optimizers").out.find(name) != std::string::npos);

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <numeric>
 
 #include "layers/functions/cross_entropy.h"
 #include "layers/models/mlp.h"
+#include "layers/models/resnet.h"
 #include "layers/sequential.h"
 #include "test/operation_case.h"
 
@@ -29,9 +31,9 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 }  // namespace
 
 TEST_CASE("parameter counts are the published architectures'") {
-  const std::map<std::string, std::int64_t> counts = {{"lenet5", 62006},    {"resnet20", 269722},
-                                                      {"resnet32", 464154}, {"resnet44", 658586},
-                                                      {"resnet56", 853018}, {"resnet110", 1727962}};
+  const std::map<std::string, std::int64_t> counts = {
+      {"lenet5", 62006},    {"resnet20", 269722},   {"resnet32", 464154},   {"resnet44", 658586},
+      {"resnet56", 853018}, {"resnet110", 1727962}, {"resnet18", 11173962}, {"resnet34", 21282122}};
   for (const auto& [name, count] : counts) {
     INFO(name);
     CHECK(make_model(name)->parameters().count() == count);
@@ -39,6 +41,7 @@ TEST_CASE("parameter counts are the published architectures'") {
   CHECK(make_model("lenet5", {28, 28, 1, 10})->parameters().count() == 44426);
   CHECK(make_model("resnet20", {32, 32, 3, 100})->parameters().count() == 275572);
   CHECK(make_model("resnet32", {32, 32, 3, 100})->parameters().count() == 470004);
+  CHECK(make_model("resnet34", {32, 32, 3, 100})->parameters().count() == 21328292);
   Options options(model_options("mlp"));
   options.set("hidden", "20");
   CHECK(make_model("mlp", {28, 28, 1, 10}, DType::float32, 0, options)->parameters().count() == 15910);
@@ -53,6 +56,21 @@ TEST_CASE("names and shapes in files are PyTorch's") {
     CHECK(has(names, name));
   CHECK(names.size() ==
         19 + 19 * 4 + 2);  // convolutions, batch normalisations (two parameters, two running values), linear
+  // resnet34: 33 convolutions and 3 in shortcuts, each with a batch normalisation. A shortcut has tensors only where
+  // the shape changes.
+  const auto resnet34 = make_model("resnet34", {32, 32, 3, 100});
+  std::map<std::string, Shape> shapes;
+  for (const NamedTensor& entry : resnet34->state()) shapes[entry.name] = entry.tensor.shape();
+  CHECK(shapes.size() == 36 + 36 * 4 + 2);
+  CHECK(shapes["conv1.weight"] == Shape{64, 3, 3, 3});
+  CHECK(shapes["layer1.0.conv1.weight"] == Shape{64, 64, 3, 3});
+  CHECK(shapes["layer2.0.shortcut.0.weight"] == Shape{128, 64, 1, 1});
+  CHECK(shapes["layer3.5.bn2.running_var"] == Shape{256});
+  CHECK(shapes["layer4.0.shortcut.1.bias"] == Shape{512});
+  CHECK(shapes["linear.weight"] == Shape{100, 512});
+  CHECK(!shapes.contains("layer1.0.shortcut.0.weight"));
+  CHECK(!shapes.contains("layer4.1.shortcut.0.weight"));
+
   const auto lenet = make_model("lenet5");
   for (const NamedTensor& entry : lenet->state()) {
     if (entry.name == "conv1.weight") CHECK(entry.tensor.shape() == Shape{6, 3, 5, 5});
@@ -167,8 +185,32 @@ TEST_CASE("a probe sees inputs and output gradients in training mode only") {
   CHECK(model->parameters().spans_with_gradient().empty());
 }
 
+TEST_CASE("a step along a residual network's gradient changes the loss by the gradient's square") {
+  const Shortcut shortcut = GENERATE(Shortcut::pad, Shortcut::project);
+  const InputSpec input{8, 8, 3, 10};
+  Model model(std::make_unique<ResNet>(ResNetPlan{{2, 1, 1}, 4, shortcut, Init::kaiming_normal_fan_in}, input), input,
+              DType::float64, 1);
+  const Tensor x = test::random_tensor({4, 8, 8, 3}, DType::float64, 0);
+  const Tensor labels = Tensor::from<std::int32_t>({4}, {1, 2, 3, 4});
+  Tape tape;
+  Pass pass{.tape = &tape, .training = true};
+  tape.backward({cross_entropy(pass, model.forward(pass, x), labels).seed});
+
+  const Tensor values = model.parameters().values();
+  const std::vector<double> start = values.to_vector<double>();
+  const std::vector<double> gradient = model.parameters().gradients().to_vector<double>();
+  const auto loss_after = [&](double step) {
+    for (std::size_t i = 0; i < start.size(); ++i) values.data<double>()[i] = start[i] + step * gradient[i];
+    Pass untaped{.training = true};
+    return cross_entropy(untaped, model.forward(untaped, x), labels).value;
+  };
+  const double square = std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0);
+  const double step = 1e-7;
+  CHECK((loss_after(step) - loss_after(-step)) / (2 * step) == Approx(square).epsilon(1e-6));
+}
+
 TEST_CASE("engines and evaluation agree on a whole model") {
-  const auto model = make_model("resnet20", {}, DType::float32, 1);
+  const auto model = make_model(GENERATE("resnet20", "resnet18"), {}, DType::float32, 1);
   const Tensor x = test::random_tensor({4, 32, 32, 3}, DType::float32, 0);
   Pass im2col{.conv_engine = kernels::ConvEngine::im2col}, automatic;
   CHECK(test::relative_difference(model->forward(automatic, x).value(), model->forward(im2col, x).value()) < 1e-4);
