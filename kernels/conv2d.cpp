@@ -19,6 +19,10 @@ bool use_library(const Tensor& x, ConvEngine engine) {
   return conv_library_available() && x.numel() > 0 && x.dtype() == DType::float32 && engine != ConvEngine::im2col;
 }
 
+bool use_direct(const Conv2dGeometry& g, const Tensor& x, ConvEngine engine) {
+  return engine == ConvEngine::automatic && x.dtype() == DType::float32 && direct_suits(g);
+}
+
 }  // namespace
 
 ConvEngine parse_conv_engine(const std::string& text) {
@@ -42,7 +46,9 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
                     ConvEngine engine) {
   check_shapes(g, x, weight, y);
   ACTGRAD_CHECK(!bias || bias.shape() == Shape{g.out_channels}, bias.shape().to_string());
-  if (use_library(x, engine))
+  if (use_direct(g, x, engine))
+    direct_forward(g, x, weight, bias, y);
+  else if (use_library(x, engine))
     library_forward(g, x, weight, bias, y);
   else
     im2col_forward(g, x, weight, bias, y);
@@ -51,7 +57,9 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
                           ConvEngine engine) {
   check_shapes(g, dx, weight, dy);
-  if (use_library(dy, engine))
+  if (use_direct(g, dy, engine))
+    direct_backward_data(g, dy, weight, dx, mode);
+  else if (use_library(dy, engine))
     library_backward_data(g, dy, weight, dx, mode);
   else
     im2col_backward_data(g, dy, weight, dx, mode);
@@ -60,7 +68,9 @@ void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tenso
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
                             ConvEngine engine) {
   check_shapes(g, x, dweight, dy);
-  if (use_library(dy, engine))
+  if (use_direct(g, dy, engine))
+    direct_backward_weight(g, dy, x, dweight, mode);
+  else if (use_library(dy, engine))
     library_backward_weight(g, dy, x, dweight, mode);
   else
     im2col_backward_weight(g, dy, x, dweight, mode);
