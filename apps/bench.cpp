@@ -36,7 +36,7 @@ CommandLine command_line() {
         {.option = Option{"warmup", std::int64_t{5}, "step: how many come before"}.range(0, 1e6)},
         {.option = Option{"precision", std::string("fp32"), "step: of all arithmetic"}.one_of({"fp32", "fp64"})},
         {.option = Option{"conv", std::string("auto"), "step: convolution engine"}.one_of(
-             {"auto", "im2col", "library", "winograd"})},
+             {"auto", "im2col", "library", "winograd", "direct"})},
         {.option = {"json", false, "print JSON"}, .action = true},
         {.option = {"help", false, "print this, and stop"}, .action = true}}}};
   return line;

@@ -20,13 +20,13 @@ void check_shapes(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight
 
 ConvEngine parse_conv_engine(const std::string& text) {
   for (const ConvEngine engine :
-       {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd}) {
+       {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd, ConvEngine::direct}) {
     if (text != name_of(engine)) continue;
     if (engine == ConvEngine::library && !conv_library_available())
       throw UserError("convolution engine 'library': this build has no oneDNN");
     return engine;
   }
-  throw UserError("unknown convolution engine '" + text + "' (known: auto, im2col, library, winograd)");
+  throw UserError("unknown convolution engine '" + text + "' (known: auto, im2col, library, winograd, direct)");
 }
 
 std::string name_of(ConvEngine engine) {
@@ -35,14 +35,17 @@ std::string name_of(ConvEngine engine) {
     case ConvEngine::im2col: return "im2col";
     case ConvEngine::library: return "library";
     case ConvEngine::winograd: return "winograd";
+    case ConvEngine::direct: return "direct";
   }
   ACTGRAD_CHECK(false, "convolution engine");
 }
 
 ConvEngine engine_for(const Conv2dGeometry& g, DType dtype, ConvEngine wanted) {
+  const bool automatic = wanted == ConvEngine::automatic;
   if (dtype != DType::float32 || g.batch == 0 || wanted == ConvEngine::im2col) return ConvEngine::im2col;
-  if (wanted != ConvEngine::library && winograd::supports(g) && (wanted == ConvEngine::winograd || winograd::pays(g)))
+  if (wanted == ConvEngine::winograd ? winograd::supports(g) : automatic && winograd::pays(g))
     return ConvEngine::winograd;
+  if (wanted == ConvEngine::direct ? direct_supports(g) : automatic && direct_pays(g)) return ConvEngine::direct;
   return conv_library_available() ? ConvEngine::library : ConvEngine::im2col;
 }
 
@@ -52,6 +55,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
   ACTGRAD_CHECK(!bias || bias.shape() == Shape{g.out_channels}, bias.shape().to_string());
   switch (engine_for(g, x.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::forward(g, x, weight, bias, y);
+    case ConvEngine::direct: return direct_forward(g, x, weight, bias, y);
     case ConvEngine::library: return library_forward(g, x, weight, bias, y);
     default: return im2col_forward(g, x, weight, bias, y);
   }
@@ -62,6 +66,7 @@ void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tenso
   check_shapes(g, dx, weight, dy);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_data(g, dy, weight, dx, mode);
+    case ConvEngine::direct: return direct_backward_data(g, dy, weight, dx, mode);
     case ConvEngine::library: return library_backward_data(g, dy, weight, dx, mode);
     default: return im2col_backward_data(g, dy, weight, dx, mode);
   }
@@ -72,6 +77,7 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Ten
   check_shapes(g, x, dweight, dy);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_weight(g, dy, x, dweight, mode);
+    case ConvEngine::direct: return direct_backward_weight(g, dy, x, dweight, mode);
     case ConvEngine::library: return library_backward_weight(g, dy, x, dweight, mode);
     default: return im2col_backward_weight(g, dy, x, dweight, mode);
   }

@@ -31,16 +31,17 @@ struct Conv2dGeometry {
 
 // Which code computes a convolution.
 enum class ConvEngine {
-  automatic,  // the fastest that is built in
-  im2col,     // our im2col + GEMM: the one to read (conv2d_im2col.cpp); float and double
-  library,    // oneDNN (conv2d_library.cpp); float only
-  winograd,   // fewer multiplications (winograd/); float, 3x3, stride 1, multiples of 16 channels only
+  automatic,  // for each geometry the fastest of the others, by rules that were measured
+  im2col,     // our im2col + GEMM (conv2d_im2col.cpp): the one to read; every geometry, float and double
+  library,    // oneDNN (conv2d_library.cpp): every geometry, float
+  winograd,   // a quarter of the multiplications (winograd/): 3x3, stride 1, multiples of 16 channels, float
+  direct,     // images in vector lanes (conv2d_direct.cpp): for few channels; stride 1, float
 };
-// "auto", "im2col", "library", "winograd"; UserError otherwise, or if not built in.
+// "auto", "im2col", "library", "winograd", "direct"; UserError otherwise, or if not built in.
 ConvEngine parse_conv_engine(const std::string& text);
 std::string name_of(ConvEngine engine);
-// The engine that computes convolutions of this geometry and dtype when `wanted` is asked for: never automatic, and not
-// one that cannot.
+// The engine that computes convolutions of this geometry and dtype when `wanted` is asked for: one that can, never
+// `automatic`. It depends on nothing else, so a resumed run computes the same bits.
 ConvEngine engine_for(const Conv2dGeometry& g, DType dtype, ConvEngine wanted);
 bool conv_library_available();
 

@@ -15,4 +15,13 @@ void library_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& wei
 void library_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode);
 void library_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode);
 
+// conv2d_direct.cpp: float32 only, and only geometries that it supports. Those that suit it, it computes faster than
+// the library does: channels that are few and no multiple of a vector register, kernels that are not, and at least half
+// a register full of images.
+bool direct_supports(const Conv2dGeometry& g);
+bool direct_pays(const Conv2dGeometry& g);
+void direct_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);
+void direct_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode);
+void direct_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode);
+
 }  // namespace actgrad::kernels

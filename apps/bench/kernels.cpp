@@ -69,8 +69,8 @@ void bench_convolution(Bench& bench, const kernels::Conv2dGeometry& g) {
   const double flops = 2.0 * static_cast<double>(g.output_shape().numel() * g.patch_size());
   std::vector<kernels::ConvEngine> engines = {kernels::ConvEngine::im2col};
   if (kernels::conv_library_available()) engines.push_back(kernels::ConvEngine::library);
-  if (kernels::engine_for(g, dtype, kernels::ConvEngine::winograd) == kernels::ConvEngine::winograd)
-    engines.push_back(kernels::ConvEngine::winograd);
+  for (const auto engine : {kernels::ConvEngine::winograd, kernels::ConvEngine::direct})
+    if (kernels::engine_for(g, dtype, engine) == engine) engines.push_back(engine);
   for (kernels::ConvEngine engine : engines) {
     const std::string name = kernels::name_of(engine);
     bench.arithmetic("conv2d forward", shape, name, flops,

@@ -73,7 +73,7 @@ CommandLineGroup device_group() {
             .default_text = "all cores"},
            {.option = Option{"precision", std::string("fp32"), "of all arithmetic"}.one_of({"fp32", "fp64"})},
            {.option = Option{"conv", std::string("auto"), "convolution engine"}.one_of(
-                {"auto", "im2col", "library", "winograd"})}}};
+                {"auto", "im2col", "library", "winograd", "direct"})}}};
 }
 
 CommandLineGroup run_group() {

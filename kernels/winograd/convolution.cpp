@@ -157,7 +157,8 @@ bool supports(const Conv2dGeometry& g) {
 
 bool pays(const Conv2dGeometry& g) {
   const std::int64_t m = tile_size(g.out_height(), g.out_width());
-  return g.batch * ((g.out_height() + m - 1) / m) * ((g.out_width() + m - 1) / m) >= 8;  // measured
+  const std::int64_t tiles = g.batch * ((g.out_height() + m - 1) / m) * ((g.out_width() + m - 1) / m);
+  return supports(g) && tiles >= 8;  // measured
 }
 
 int tile_size(std::int64_t height, std::int64_t width) {

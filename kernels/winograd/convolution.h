@@ -7,7 +7,7 @@
 namespace actgrad::kernels::winograd {
 
 bool supports(const Conv2dGeometry& g);
-// Whether there are tiles enough that transforming the weights pays.
+// Whether it is supported, and there are tiles enough that transforming the weights pays.
 bool pays(const Conv2dGeometry& g);
 
 // M that takes the fewest multiplications: 4, or 2 for images so small that most of a 4×4 tile would lie outside.
