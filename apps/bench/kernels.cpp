@@ -1,5 +1,7 @@
 #include "apps/bench/kernels.h"
 
+#include <map>
+
 #include "apps/bench/timing.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
@@ -17,16 +19,25 @@ namespace {
 
 constexpr DType dtype = DType::float32;
 
-// The distinct shapes that a model's layers meet in one forward pass.
+// The distinct shapes that a model's layers meet in one forward pass, and how often it convolves each.
 struct Shapes : Probe {
+  struct Uses {
+    int all = 0, backward_data = 0;  // no gradient is wanted of the model's input
+  };
+  const void* input = nullptr;  // the model's
   std::vector<kernels::Conv2dGeometry> convolutions;
+  std::map<kernels::Conv2dGeometry, Uses> uses;
   std::vector<std::array<std::int64_t, 3>> linears;  // rows, in, out
 
   void on_input(const WeightedLayer& layer, const Tensor& x) override {
-    if (const auto* convolution = dynamic_cast<const Conv2d*>(&layer))
-      add(convolutions, convolution->geometry(x));
-    else
+    if (const auto* convolution = dynamic_cast<const Conv2d*>(&layer)) {
+      const kernels::Conv2dGeometry g = convolution->geometry(x);
+      add(convolutions, g);
+      ++uses[g].all;
+      if (x.raw() != input) ++uses[g].backward_data;
+    } else {
       add(linears, {layer.rows(x), layer.columns(), layer.out()});
+    }
   }
   template <class T>
   static void add(std::vector<T>& list, const T& item) {
@@ -36,19 +47,19 @@ struct Shapes : Probe {
 
 class Bench {
  public:
-  std::vector<KernelResult> results;
+  KernelReport report;
 
   template <class Work>
   void arithmetic(const std::string& kernel, const std::string& shape, const std::string& engine, double flops,
                   Work&& work) {
     const double ms = median_ms(work);
-    results.push_back({kernel, shape, engine, ms, flops / ms * 1e-6, 0});
+    report.results.push_back({kernel, shape, engine, ms, flops / ms * 1e-6});
   }
   // `bytes`: read and written once.
   template <class Work>
   void traffic(const std::string& kernel, const std::string& shape, double bytes, Work&& work) {
     const double ms = median_ms(work);
-    results.push_back({kernel, shape, "", ms, 0, bytes / ms * 1e-6});
+    report.results.push_back({kernel, shape, "", ms, 0, bytes / ms * 1e-6});
   }
 };
 
@@ -58,28 +69,60 @@ double bytes_of(std::initializer_list<Tensor> tensors) {
   return bytes;
 }
 
-void bench_convolution(Bench& bench, const kernels::Conv2dGeometry& g) {
+Tensor in_double(const Tensor& x) {
+  Tensor result = Tensor::empty(x.shape(), DType::float64);
+  kernels::cast(x, result);
+  return result;
+}
+
+// The largest |a − exact|, as a share of the largest |exact|.
+double error_of(const Tensor& a, const Tensor& exact) {
+  double difference = 0, largest = 0;
+  for (std::int64_t i = 0; i < a.numel(); ++i) {
+    const double goal = exact.data<double>()[i];
+    difference = std::max(difference, std::abs(static_cast<double>(a.data<float>()[i]) - goal));
+    largest = std::max(largest, std::abs(goal));
+  }
+  return difference / largest;
+}
+
+void bench_convolution(Bench& bench, const kernels::Conv2dGeometry& g, const Shapes::Uses& uses) {
+  using kernels::ConvEngine;
   const Tensor x = random_tensor(g.input_shape(), dtype), weight = random_tensor(g.weight_shape(), dtype);
   const Tensor dy = random_tensor(g.output_shape(), dtype);
-  Tensor y = Tensor::empty(g.output_shape(), dtype), dx = Tensor::empty(g.input_shape(), dtype);
-  Tensor dweight = Tensor::empty(g.weight_shape(), dtype);
+  const Tensor x64 = in_double(x), weight64 = in_double(weight), dy64 = in_double(dy);
   const std::string shape = g.input_shape().to_string() + " -> " + std::to_string(g.out_channels) + ", " +
                             std::to_string(g.kernel_h) + "x" + std::to_string(g.kernel_w) + " stride " +
                             std::to_string(g.stride);
   const double flops = 2.0 * static_cast<double>(g.output_shape().numel() * g.patch_size());
-  std::vector<kernels::ConvEngine> engines = {kernels::ConvEngine::im2col};
-  if (kernels::conv_library_available()) engines.push_back(kernels::ConvEngine::library);
-  for (const auto engine : {kernels::ConvEngine::winograd, kernels::ConvEngine::direct})
+  std::vector<ConvEngine> engines;
+  for (const ConvEngine engine : {ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd, ConvEngine::direct})
     if (kernels::engine_for(g, dtype, engine) == engine) engines.push_back(engine);
-  for (kernels::ConvEngine engine : engines) {
-    const std::string name = kernels::name_of(engine);
-    bench.arithmetic("conv2d forward", shape, name, flops,
-                     [&] { kernels::conv2d_forward(g, x, weight, Tensor(), y, engine); });
-    bench.arithmetic("conv2d backward data", shape, name, flops,
-                     [&] { kernels::conv2d_backward_data(g, dy, weight, dx, Write::overwrite, engine); });
-    bench.arithmetic("conv2d backward weight", shape, name, flops,
-                     [&] { kernels::conv2d_backward_weight(g, dy, x, dweight, Write::overwrite, engine); });
-  }
+  const ConvEngine chosen = kernels::engine_for(g, dtype, ConvEngine::automatic);
+
+  // run(result, x, weight, dy, engine)
+  const auto direction = [&](const std::string& name, const Shape& result_shape, int times, const auto& run) {
+    Tensor result = Tensor::empty(result_shape, dtype), exact = Tensor::empty(result_shape, DType::float64);
+    run(exact, x64, weight64, dy64, ConvEngine::im2col);
+    for (const ConvEngine engine : engines) {
+      bench.arithmetic(name, shape, kernels::name_of(engine), flops, [&] { run(result, x, weight, dy, engine); });
+      bench.report.results.back().error = error_of(result, exact);
+      bench.report.results.back().uses = engine == chosen ? times : 0;
+    }
+    bench.report.convolution_gflop += times * flops * 1e-9;
+  };
+  direction("conv2d forward", g.output_shape(), uses.all,
+            [&](Tensor& y, const Tensor& in, const Tensor& w, const Tensor&, ConvEngine engine) {
+              kernels::conv2d_forward(g, in, w, Tensor(), y, engine);
+            });
+  direction("conv2d backward data", g.input_shape(), uses.backward_data,
+            [&](Tensor& dx, const Tensor&, const Tensor& w, const Tensor& d, ConvEngine engine) {
+              kernels::conv2d_backward_data(g, d, w, dx, Write::overwrite, engine);
+            });
+  direction("conv2d backward weight", g.weight_shape(), uses.all,
+            [&](Tensor& dw, const Tensor& in, const Tensor&, const Tensor& d, ConvEngine engine) {
+              kernels::conv2d_backward_weight(g, d, in, dw, Write::overwrite, engine);
+            });
   Tensor moment = Tensor::empty({g.groups, g.patch_size()}, dtype);
   bench.traffic("second moment", shape, bytes_of({x}), [&] { kernels::patch_second_moment(g, x, moment); });
 }
@@ -172,18 +215,20 @@ void bench_optimizer_steps(Bench& bench, std::int64_t size) {
 
 }  // namespace
 
-std::vector<KernelResult> bench_kernels(const std::string& model_name, std::int64_t batch_size) {
+KernelReport bench_kernels(const std::string& model_name, std::int64_t batch_size) {
   const InputSpec input;
   const auto model = make_model(model_name, input);
   Shapes shapes;
   {
     Pass pass{.training = true, .probe = &shapes};
-    model->forward(pass, random_tensor({batch_size, input.height, input.width, input.channels}, dtype));
+    const Tensor images = random_tensor({batch_size, input.height, input.width, input.channels}, dtype);
+    shapes.input = images.raw();
+    model->forward(pass, images);
   }
   Bench bench;
   std::vector<Shape> activations;
   for (const kernels::Conv2dGeometry& g : shapes.convolutions) {
-    bench_convolution(bench, g);
+    bench_convolution(bench, g, shapes.uses.at(g));
     Shapes::add(activations, g.output_shape());
   }
   for (const auto& [rows, in, out] : shapes.linears) bench_linear(bench, rows, in, out);
@@ -193,7 +238,7 @@ std::vector<KernelResult> bench_kernels(const std::string& model_name, std::int6
     bench_pooling(bench, shape);
   }
   bench_optimizer_steps(bench, model->parameters().flat_size());
-  return bench.results;
+  return bench.report;
 }
 
 }  // namespace actgrad::bench

@@ -13,10 +13,17 @@ struct KernelResult {
   double ms = 0;       // median; operands lie in the caches as far as they fit
   double gflops = 0;   // arithmetic kernels: a multiply-add counts as two operations
   double gbytes = 0;   // the others: bytes read and written per second / 1e9
+  double error = 0;    // convolutions: the largest difference from double, as a share of the largest value
+  int uses = 0;        // convolutions: calls in a training step of the model with --conv auto
 };
 
 // Float32, on kernels::threads() threads. Throws UserError for an unknown model.
-std::vector<KernelResult> bench_kernels(const std::string& model, std::int64_t batch_size);
+// The convolutions' arithmetic in a training step, each output a sum of products (as im2col and direct kernels do it).
+struct KernelReport {
+  std::vector<KernelResult> results;
+  double convolution_gflop = 0;
+};
+KernelReport bench_kernels(const std::string& model, std::int64_t batch_size);
 
 // What the machine can do at most: multiply-adds in registers on all threads, in GFLOP/s.
 double multiply_add_peak();

@@ -115,4 +115,11 @@ TEST_CASE("bench kernels reports every family") {
       if (row["kernel"] == kernel) found = row["ms"].get<double>() >= 0;
     CHECK(found);
   }
+  int uses = 0;
+  for (const Json& row : report["results"])
+    if (row.contains("engine")) {
+      uses += row["uses"].get<int>();
+      CHECK(row["error"].get<double>() < 1e-5);
+    }
+  CHECK(uses == 5);  // two convolutions in three directions; no gradient of the images is wanted
 }
