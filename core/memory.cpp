@@ -6,10 +6,15 @@
 #include <cstddef>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <new>
+#include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "core/device_backend.h"
+#include "core/error.h"
 
 namespace actgrad {
 namespace {
@@ -38,8 +43,14 @@ std::size_t size_class(std::size_t bytes) {
   return std::max<std::size_t>(unit, (bytes + unit - 1) / unit * unit);
 }
 
+std::string mebibytes(std::size_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
+
 class CachingAllocator {
  public:
+  explicit CachingAllocator(Device device) : device_(device) {}
+
   void* allocate(std::size_t bytes) {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
     const std::size_t size = size_class(bytes);
@@ -58,7 +69,7 @@ class CachingAllocator {
 #if defined(__SANITIZE_ADDRESS__)
     // A cache would hide uses after free from the address sanitizer.
     statistics_.bytes_reserved -= size;
-    std::free(memory);
+    give_back(memory);
 #else
     free_[size].push_back(memory);
 #endif
@@ -88,55 +99,76 @@ class CachingAllocator {
     return memory;
   }
 
+  void* from_system(std::size_t size) {
+    return device_.is_cpu() ? system_allocate(size) : device_backend().allocate(device_.index, size);
+  }
+  void give_back(void* memory) {
+    if (device_.is_cpu())
+      std::free(memory);
+    else
+      device_backend().deallocate(device_.index, memory);
+  }
+
   void* take_from_system(std::size_t size) {
-    void* memory = system_allocate(size);
+    void* memory = from_system(size);
     if (!memory) {
       release_cached_locked();
-      memory = system_allocate(size);
-      if (!memory) throw std::bad_alloc();
+      memory = from_system(size);
+      if (!memory) fail(size);
     }
     statistics_.bytes_reserved += size;
     ++statistics_.system_allocations;
     return memory;
   }
 
+  [[noreturn]] void fail(std::size_t size) const {
+    if (device_.is_cpu()) throw std::bad_alloc();
+    throw UserError(device_.name() + ": out of memory: " + mebibytes(size) + " asked for, " +
+                    mebibytes(statistics_.bytes_in_use) + " held; try a smaller --batch-size");
+  }
+
   void release_cached_locked() {
     for (auto& [size, blocks] : free_) {
-      for (void* memory : blocks) std::free(memory);
+      for (void* memory : blocks) give_back(memory);
       statistics_.bytes_reserved -= size * blocks.size();
       blocks.clear();
     }
   }
 
+  Device device_;
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::vector<void*>> free_;
   MemoryStatistics statistics_;
 };
 
 // Never destroyed: tensors in static storage may be freed after every other static object.
-CachingAllocator& allocator() {
-  static CachingAllocator* instance = new CachingAllocator;
-  return *instance;
+CachingAllocator& allocator(Device device) {
+  static CachingAllocator* const cpu = new CachingAllocator(Device{});
+  if (device.is_cpu()) return *cpu;
+  static std::mutex* const mutex = new std::mutex;
+  static auto* const others = new std::map<int, CachingAllocator>;
+  std::lock_guard lock(*mutex);
+  return others->try_emplace(device.index, device).first->second;
 }
 
 }  // namespace
 
-MemoryStatistics memory_statistics() {
-  return allocator().statistics();
+MemoryStatistics memory_statistics(Device device) {
+  return allocator(device).statistics();
 }
-void reset_peak_memory() {
-  allocator().reset_peak();
+void reset_peak_memory(Device device) {
+  allocator(device).reset_peak();
 }
-void release_cached_memory() {
-  allocator().release_cached();
+void release_cached_memory(Device device) {
+  allocator(device).release_cached();
 }
 
 namespace detail {
-void* allocate(std::size_t bytes) {
-  return allocator().allocate(bytes);
+void* allocate(std::size_t bytes, Device device) {
+  return allocator(device).allocate(bytes);
 }
-void deallocate(void* memory, std::size_t bytes) noexcept {
-  allocator().deallocate(memory, bytes);
+void deallocate(void* memory, std::size_t bytes, Device device) noexcept {
+  allocator(device).deallocate(memory, bytes);
 }
 }  // namespace detail
 

@@ -5,6 +5,7 @@
 
 #include "core/random.h"
 #include "kernels/dispatch.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -72,6 +73,7 @@ void gather_images(const Tensor& images, const std::int32_t* indices, std::int64
                 "one mean and std per channel");
   ACTGRAD_CHECK(augmentation.padding >= 0, "padding");
   const auto* const pixels = images.data<std::uint8_t>();
+  ACTGRAD_DISPATCH(gather_images, images, images, indices, count, mean, std, augmentation, y);
   visit_floating(y.dtype(), [&]<class T>() {
     const std::vector<T> table = normalisation_table<T>(mean, std);
     const auto copy = channels == 3 ? copy_row<3, T> : channels == 1 ? copy_row<1, T> : copy_row<0, T>;

@@ -10,6 +10,7 @@
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
 #include "kernels/pack.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -312,6 +313,8 @@ void batch_norm_forward_training(const Tensor& x, const Tensor& residual, const 
   for (const Tensor& vector : {scale, shift, running_mean, running_variance, mean, inverse_std})
     check_channels(m, x, vector);
   ACTGRAD_CHECK(m.rows > 1, "batch norm needs more than one value per channel: " + x.shape().to_string());
+  ACTGRAD_DISPATCH(batch_norm_forward_training, x, x, residual, scale, shift, running_mean, running_variance, options,
+                   y, mean, inverse_std);
   visit_floating(x.dtype(), [&]<class T>() {
     Sums sums = moments(m, x.data<T>());
     const Tensor factor_scratch = Tensor::empty({m.channels}, x.dtype());
@@ -341,6 +344,8 @@ void batch_norm_forward_evaluation(const Tensor& x, const Tensor& residual, cons
   check_like(x, y);
   if (residual) check_like(x, residual);
   for (const Tensor& vector : {scale, shift, running_mean, running_variance}) check_channels(m, x, vector);
+  ACTGRAD_DISPATCH(batch_norm_forward_evaluation, x, x, residual, scale, shift, running_mean, running_variance, options,
+                   y);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor scratch = Tensor::empty({2, m.channels}, x.dtype());
     T* const inverse_std = scratch.data<T>();
@@ -360,6 +365,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y, boo
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, shift, mean, inverse_std}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  ACTGRAD_DISPATCH(batch_norm_backward, x, dy, x, y, has_residual, scale, shift, mean, inverse_std, options, gradients);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor factor_scratch = Tensor::empty({m.channels}, x.dtype());
     T* const factor = factor_scratch.data<T>();
@@ -383,6 +389,8 @@ void batch_norm_backward_evaluation(const Tensor& dy, const Tensor& x, const Ten
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, running_mean, running_variance}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  ACTGRAD_DISPATCH(batch_norm_backward_evaluation, x, dy, x, y, scale, running_mean, running_variance, options,
+                   gradients);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor scratch = Tensor::zeros({3, m.channels}, x.dtype());
     T* const inverse_std = scratch.data<T>();

@@ -3,12 +3,14 @@
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 
 void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
   check_like(p, g);
   if (s.momentum != 0) check_like(p, buffer);
+  ACTGRAD_DISPATCH(sgd_step, p, p, g, buffer, s);
   visit_floating(p.dtype(), [&]<class T>() {
     const formulas::SgdConstants<T> k{T(s.lr),           T(s.momentum), T(1 - s.dampening),
                                       T(s.weight_decay), s.nesterov,    s.first};
@@ -29,6 +31,7 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep&
   check_like(p, g);
   check_like(p, m);
   check_like(p, v);
+  ACTGRAD_DISPATCH(adam_step, p, p, g, m, v, s);
   visit_floating(p.dtype(), [&]<class T>() {
     const formulas::AdamConstants<T> k{.rate = T(s.lr / s.correction1),
                                        .beta1 = T(s.beta1),
@@ -54,6 +57,7 @@ void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, cons
   const std::int64_t columns = rate.numel();
   ACTGRAD_CHECK(columns > 0 && p.numel() % columns == 0,
                 p.shape().to_string() + " with rates " + rate.shape().to_string());
+  ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rate, s);
   visit_floating(p.dtype(), [&]<class T>() {
     const formulas::AdaActConstants<T> k{T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1),
                                          T(1 - s.lr * s.weight_decay)};
@@ -84,6 +88,7 @@ void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, cons
 
 void adaact_rate(const Tensor& v, double correction2, double eps, double low, double high, Tensor& rate) {
   check_like(v, rate);
+  ACTGRAD_DISPATCH(adaact_rate, v, v, correction2, eps, low, high, rate);
   visit_floating(v.dtype(), [&]<class T>() {
     const T* const moments = v.data<T>();
     T* const rates = rate.data<T>();

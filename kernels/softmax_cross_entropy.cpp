@@ -5,6 +5,7 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -49,6 +50,7 @@ LossResult softmax_cross_entropy(const Tensor& logits, const Tensor& labels, dou
   ACTGRAD_CHECK(rows > 0 && classes > 0, "no logits");
   if (dlogits)
     ACTGRAD_CHECK(dlogits.shape() == logits.shape() && dlogits.dtype() == logits.dtype(), "gradient of the logits");
+  ACTGRAD_DISPATCH(softmax_cross_entropy, logits, logits, labels, factor, dlogits);
   const std::int32_t* const label = labels.data<std::int32_t>();
   for (std::int64_t r = 0; r < rows; ++r)
     ACTGRAD_CHECK(label[r] >= 0 && label[r] < classes,

@@ -1,0 +1,39 @@
+// What core asks of devices that are not the CPU. The CUDA module (kernels/cuda/backend.cu) implements and registers it
+// when it is loaded: as a shared module, opened when a CUDA device is first asked for, or as part of the program.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace actgrad {
+
+class DeviceBackend {
+ public:
+  virtual ~DeviceBackend() = default;
+
+  virtual int device_count() = 0;
+  virtual std::string description(int device) = 0;  // one line for people
+  // Makes the device the calling thread's. Throws UserError when it cannot be used.
+  virtual void select(int device) = 0;
+
+  // Device memory, aligned to 256 bytes; null when there is not enough.
+  virtual void* allocate(int device, std::size_t bytes) = 0;
+  virtual void deallocate(int device, void* memory) noexcept = 0;
+
+  // Both in the order of the work given to the device. `copy` between any two places; it returns when the host's side
+  // may be used or changed again.
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void fill_zero(void* memory, std::size_t bytes) = 0;
+
+  // Returns when the device has done all work given to it; throws InternalError if some of it failed.
+  virtual void synchronize() = 0;
+};
+
+// The registered backend; opens the module first. Throws UserError when this build has none or it does not load.
+DeviceBackend& device_backend();
+
+namespace detail {
+void register_backend(DeviceBackend& backend);
+}
+
+}  // namespace actgrad
