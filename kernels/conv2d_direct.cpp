@@ -10,11 +10,11 @@
 // where x is padded, so that no sum meets a border. All three keep a tile of sums in registers: loads are what limits
 // them otherwise.
 #include <algorithm>
-#include <utility>
 
 #include "kernels/conv2d_engines.h"
 #include "kernels/image_lanes.h"
 #include "kernels/parallel.h"
+#include "kernels/tile.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -96,45 +96,11 @@ void gather_output(const Conv2dGeometry& g, const Tensor& y, const Group& group,
   gather_lanes(y.data<float>() + group.first * image, image, group.images, image, to);
 }
 
-// Calls f.template operator()<n>() for n from 1 to Max.
-template <int Max, class F>
-void with_constant(std::int64_t n, const F& f) {
-  [&]<int... Index>(std::integer_sequence<int, Index...>) {
-    ((n == Index + 1 ? f.template operator()<Index + 1>() : void()), ...);
-  }
-  (std::make_integer_sequence<int, Max>());
-}
-
-// Cuts [0, n) into as few blocks of at most Max as possible, of nearly equal length; f.template
-// operator()<length>(first).
-template <int Max, class F>
-void for_each_block(std::int64_t n, const F& f) {
-  const std::int64_t blocks = (n + Max - 1) / Max;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t begin = n * b / blocks, end = n * (b + 1) / blocks;
-    with_constant<Max>(end - begin, [&]<int Length>() { f.template operator()<Length>(begin); });
-  }
-}
-
-// A tile of sums. Loops over it are unrolled, so that each sum has its register.
-template <int Rows, int Columns>
-struct Tile {
-  ImageLanes sums[Rows][Columns];
-
-  // f(sum, row, column) for each of them.
-  template <class F>
-  [[gnu::always_inline]] void for_each(const F& f) {
-#pragma GCC unroll 16
-    for (int row = 0; row < Rows; ++row)
-#pragma GCC unroll 16
-      for (int column = 0; column < Columns; ++column) f(sums[row][column], row, column);
-  }
-};
-
 // sums[p][j] += Σ_{t < count} a[p·a_step + t] · w[t·w_step + j]
 template <int Rows, int Columns>
-[[gnu::always_inline]] inline void multiply_add(Tile<Rows, Columns>& tile, const ImageLanes* a, std::int64_t a_step,
-                                                const float* w, std::int64_t w_step, std::int64_t count) {
+[[gnu::always_inline]] inline void multiply_add(Tile<ImageLanes, Rows, Columns>& tile, const ImageLanes* a,
+                                                std::int64_t a_step, const float* w, std::int64_t w_step,
+                                                std::int64_t count) {
   for (std::int64_t t = 0; t < count; ++t, ++a, w += w_step)
     tile.for_each([&](ImageLanes& sum, int p, int j) { sum += a[p * a_step] * w[j]; });
 }
@@ -143,7 +109,7 @@ template <int Rows, int Columns>
 template <int Pixels, int Columns>
 void forward_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const float* w, const float* bias,
                   ImageLanes* y) {
-  Tile<Pixels, Columns> tile;
+  Tile<ImageLanes, Pixels, Columns> tile;
   tile.for_each([&](ImageLanes& sum, int, int j) { sum = ImageLanes{} + (bias ? bias[j] : 0); });
   for (std::int64_t ky = 0; ky < g.kernel_h; ++ky)
     multiply_add(tile, x + ky * sizes.x_row, g.in_channels, w + ky * sizes.kernel_row * g.out_channels, g.out_channels,
@@ -167,7 +133,7 @@ void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* 
 template <int Columns>
 void backward_data_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* dy, const float* w,
                         std::int64_t rows, ImageLanes* dx) {
-  Tile<1, Columns> tile;
+  Tile<ImageLanes, 1, Columns> tile;
   tile.for_each([&](ImageLanes& sum, int, int j) { sum = dx[j]; });
   for (std::int64_t k = 0; k < rows; ++k)
     multiply_add(tile, dy - k * sizes.y_row, 0, w + k * sizes.kernel_row, g.patch_size(), g.out_channels);
@@ -193,7 +159,8 @@ inline ImageLanes load_once(const ImageLanes* from) {
 
 // sums[r][c] += a[r] · b[c]
 template <int Rows, int Columns>
-[[gnu::always_inline]] inline void add_products(Tile<Rows, Columns>& tile, const ImageLanes* a, const ImageLanes* b) {
+[[gnu::always_inline]] inline void add_products(Tile<ImageLanes, Rows, Columns>& tile, const ImageLanes* a,
+                                                const ImageLanes* b) {
 #pragma GCC unroll 16
   for (int row = 0; row < Rows; ++row) {
     const ImageLanes factor = load_once(a + row);
@@ -206,7 +173,7 @@ template <int Rows, int Columns>
 template <int Inputs, int Outputs>
 void backward_weight_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const ImageLanes* dy,
                           std::int64_t rows, ImageLanes* dw) {
-  Tile<Outputs, Inputs> tile;
+  Tile<ImageLanes, Outputs, Inputs> tile;
   tile.for_each([&](ImageLanes& sum, int o, int i) { sum = dw[i * g.out_channels + o]; });
   for (std::int64_t row = 0; row < rows; ++row, x += sizes.x_row, dy += sizes.y_row)
     for (std::int64_t ox = 0; ox < g.out_width(); ++ox)
