@@ -13,6 +13,7 @@
 
 #include "kernels/conv2d_engines.h"
 #include "kernels/image_lanes.h"
+#include "kernels/maximum.h"
 #include "kernels/parallel.h"
 #include "kernels/tile.h"
 
@@ -117,15 +118,39 @@ void forward_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes*
   tile.for_each([&](ImageLanes& sum, int p, int j) { y[p * g.out_channels + j] = sum; });
 }
 
+// The weight as (KH, kernel row, O).
+Tensor turn_weight(const Conv2dGeometry& g, const Tensor& weight) {
+  const std::int64_t patch = g.patch_size();
+  Tensor turned = Tensor::empty({patch, g.out_channels}, DType::float32);
+  for (std::int64_t o = 0; o < g.out_channels; ++o)
+    for (std::int64_t k = 0; k < patch; ++k)
+      turned.data<float>()[k * g.out_channels + o] = weight.data<float>()[o * patch + k];
+  return turned;
+}
+
 // One row of y. x: the packs under the kernel's top left corner.
-void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const float* w, const float* bias,
-                 ImageLanes* y) {
+void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const Tensor& turned_weight,
+                 const Tensor& bias_tensor, ImageLanes* y) {
+  const float *const w = turned_weight.data<float>(), *const bias = bias_tensor ? bias_tensor.data<float>() : nullptr;
   for_each_block<tile_channels>(g.out_channels, [&]<int Columns>(std::int64_t o) {
     for_each_block<std::min(tile_sums / Columns, tile_pixels)>(g.out_width(), [&]<int Pixels>(std::int64_t ox) {
       forward_tile<Pixels, Columns>(g, sizes, x + ox * g.in_channels, w + o, bias ? bias + o : nullptr,
                                     y + ox * g.out_channels + o);
     });
   });
+}
+
+// The maxima of `windows` neighbouring windows of size × size pixels, and which of its pixels each was. y: size rows.
+void pool_row(const Conv2dGeometry& g, const Sizes& sizes, std::int64_t size, std::int64_t windows, const ImageLanes* y,
+              ImageLanes* values, ImageLanes* winners) {
+  for (std::int64_t px = 0; px < windows; ++px)
+    for (std::int64_t o = 0; o < g.out_channels; ++o) {
+      Maximum<float, ImageLanes> best;
+      for (std::int64_t k = 0; k < size * size; ++k)
+        best.offer(y[k / size * sizes.y_row + (px * size + k % size) * g.out_channels + o], static_cast<int>(k));
+      values[px * g.out_channels + o] = best.value;
+      winners[px * g.out_channels + o] = __builtin_convertvector(best.winner, ImageLanes);
+    }
 }
 
 // `Columns` packs of a row of dx, to which the rows of dy from `dy` on upwards contribute with the kernel's rows from w
@@ -214,20 +239,40 @@ bool direct_suits(const Conv2dGeometry& g) {
 
 void direct_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const Sizes sizes(g);
-  const std::int64_t patch = g.patch_size();
-  const Tensor turned = Tensor::empty({patch, g.out_channels}, DType::float32);
-  float* const w = turned.data<float>();
-  for (std::int64_t o = 0; o < g.out_channels; ++o)
-    for (std::int64_t k = 0; k < patch; ++k) w[k * g.out_channels + o] = weight.data<float>()[o * patch + k];
-
+  const Tensor turned = turn_weight(g, weight);
   const Scratch inputs = padded_input(g), rows(sizes.y_row);
   for_each_group(g, [&](const Group& group, int thread) {
     ImageLanes *const in = inputs.of_thread(thread), *const row = rows.of_thread(thread);
     gather_input(g, x, group, in);
     float* const out = y.data<float>() + group.first * sizes.y_group;
     for (std::int64_t oy = 0; oy < g.out_height(); ++oy) {
-      forward_row(g, sizes, in + oy * sizes.x_row, w, bias ? bias.data<float>() : nullptr, row);
+      forward_row(g, sizes, in + oy * sizes.x_row, turned, bias, row);
       scatter_lanes(row, sizes.y_row, group.images, out + oy * sizes.y_row, sizes.y_group);
+    }
+  });
+}
+
+void direct_max_pool_forward(const Conv2dGeometry& g, std::int64_t size, const Tensor& x, const Tensor& weight,
+                             const Tensor& bias, Tensor& pooled, Tensor& argmax) {
+  const Sizes sizes(g);
+  const Tensor turned = turn_weight(g, weight);
+  const std::int64_t row_size = pooled.dim(2) * g.out_channels, image = pooled.dim(1) * row_size;
+  const Scratch inputs = padded_input(g), rows(size * sizes.y_row), results(3 * row_size);
+  for_each_group(g, [&](const Group& group, int thread) {
+    ImageLanes *const in = inputs.of_thread(thread), *const row = rows.of_thread(thread);
+    ImageLanes *const values = results.of_thread(thread), *const winners = values + row_size;
+    float* const winners_by_image = reinterpret_cast<float*>(winners + row_size);
+    gather_input(g, x, group, in);
+    for (std::int64_t py = 0; py < pooled.dim(1); ++py) {
+      for (std::int64_t ky = 0; ky < size; ++ky)
+        forward_row(g, sizes, in + (py * size + ky) * sizes.x_row, turned, bias, row + ky * sizes.y_row);
+      pool_row(g, sizes, size, pooled.dim(2), row, values, winners);
+      const std::int64_t first = group.first * image + py * row_size;
+      scatter_lanes(values, row_size, group.images, pooled.data<float>() + first, image);
+      if (!argmax) continue;
+      scatter_lanes(winners, row_size, group.images, winners_by_image, row_size);
+      for (std::int64_t i = 0; i < group.images; ++i)
+        std::copy_n(winners_by_image + i * row_size, row_size, argmax.data<std::uint8_t>() + first + i * image);
     }
   });
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/conv2d_engines.h"
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
 #include "kernels/tile.h"
@@ -14,6 +15,10 @@ namespace actgrad::kernels {
 namespace {
 
 constexpr int max_kernel_rows = 7, row_packs = 2;  // at most 14 sums in registers
+
+Shape pooled_shape(const Conv2dGeometry& g, const PoolGeometry& pool) {
+  return {g.batch, pool.out(g.out_height()), pool.out(g.out_width()), g.out_channels};
+}
 
 // Where things lie in one image: in its padded copy, and in dw with rows that are filled up to whole packs.
 template <class T>
@@ -87,6 +92,19 @@ void add_image(const Layout<T>& layout, const T* x, const T* dp, const std::uint
 
 }  // namespace
 
+void conv2d_max_pool_forward(const Conv2dGeometry& g, const PoolGeometry& pool, const Tensor& x, const Tensor& weight,
+                             const Tensor& bias, Tensor& p, Tensor& argmax, ConvEngine engine) {
+  ACTGRAD_CHECK(p.shape() == pooled_shape(g, pool) && (!argmax || argmax.shape() == p.shape()), p.shape().to_string());
+  const bool tiles = pool.stride == pool.size && pool.padding == 0 && pool.size <= 16;
+  if (tiles && engine == ConvEngine::automatic && x.dtype() == DType::float32 && direct_suits(g)) {
+    direct_max_pool_forward(g, pool.size, x, weight, bias, p, argmax);
+    return;
+  }
+  Tensor y = Tensor::empty(g.output_shape(), x.dtype());
+  conv2d_forward(g, x, weight, bias, y, engine);
+  max_pool_forward(y, pool, p, argmax);
+}
+
 bool max_pool_backward_weight_supports(const Conv2dGeometry& g, const PoolGeometry& pool) {
   return g.stride == 1 && g.dilation == 1 && g.groups == 1 && g.kernel_h <= max_kernel_rows && pool.stride >= 2;
 }
@@ -94,9 +112,7 @@ bool max_pool_backward_weight_supports(const Conv2dGeometry& g, const PoolGeomet
 void max_pool_backward_weight(const Conv2dGeometry& g, const PoolGeometry& pool, const Tensor& dp, const Tensor& argmax,
                               const Tensor& x, Tensor& dweight, Write mode) {
   ACTGRAD_CHECK(max_pool_backward_weight_supports(g, pool), "convolution and pooling");
-  ACTGRAD_CHECK(dp.shape() == (Shape{g.batch, pool.out(g.out_height()), pool.out(g.out_width()), g.out_channels}) &&
-                    argmax.shape() == dp.shape(),
-                dp.shape().to_string());
+  ACTGRAD_CHECK(dp.shape() == pooled_shape(g, pool) && argmax.shape() == dp.shape(), dp.shape().to_string());
   ACTGRAD_CHECK(x.shape() == g.input_shape() && dweight.shape() == g.weight_shape(), x.shape().to_string());
   visit_floating(x.dtype(), [&]<class T>() {
     const Layout<T> layout(g, pool);

@@ -10,18 +10,16 @@ Variable conv2d_max_pool(Pass& pass, const Variable& x, const Variable& weight, 
                          const Conv2dOptions& options, const kernels::PoolGeometry& pool) {
   const kernels::Conv2dGeometry g = conv2d_geometry(x.value().shape(), weight.value().shape(), options);
   const kernels::ConvEngine engine = pass.conv_engine;
-  if (!pass.records(x, weight, bias) || engine != kernels::ConvEngine::automatic ||
-      !kernels::max_pool_backward_weight_supports(g, pool))
+  const bool records = pass.records(x, weight, bias);
+  if (engine != kernels::ConvEngine::automatic || !kernels::max_pool_backward_weight_supports(g, pool))
     return max_pool2d(pass, conv2d(pass, x, weight, bias, options), pool);
 
   const DType dtype = x.value().dtype();
   const Shape shape{g.batch, pool.out(g.out_height()), pool.out(g.out_width()), g.out_channels};
-  Tensor p = Tensor::empty(shape, dtype, x.value().device()), argmax = Tensor::empty(shape, DType::uint8);
-  {
-    Tensor y = Tensor::empty(g.output_shape(), dtype, x.value().device());
-    kernels::conv2d_forward(g, x.value(), weight.value(), bias.value(), y, engine);
-    kernels::max_pool_forward(y, pool, p, argmax);
-  }
+  Tensor p = Tensor::empty(shape, dtype, x.value().device());
+  Tensor argmax = records ? Tensor::empty(shape, DType::uint8, x.value().device()) : Tensor();
+  kernels::conv2d_max_pool_forward(g, pool, x.value(), weight.value(), bias.value(), p, argmax, engine);
+  if (!records) return Variable(p);
   return pass.tape->record(p, [g, pool, engine, argmax, x = x.value(), w = weight.value(), dx = x.gradient(),
                                dw = weight.gradient(), db = bias.gradient()](const Tensor& dp) {
     if (dw.wanted()) {

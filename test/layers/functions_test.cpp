@@ -75,6 +75,7 @@ TEST_CASE("gradients of convolutions with max pooling") {
   test::check(conv_max_pool_case("odd sizes, padding", {3, 7, 6, 2}, {3, 3, 3, 2}, {.padding = 1}, {2, 2}));
   test::check(conv_max_pool_case("overlapping windows", {2, 7, 7, 2}, {3, 3, 2, 2}, {.padding = 1}, {3, 2, 1}));
   test::check(conv_max_pool_case("long kernel rows", {1, 4, 6, 19}, {2, 2, 4, 19}, {}, {2, 2}));
+  test::check(conv_max_pool_case("9 images, in vector lanes", {9, 7, 6, 2}, {3, 3, 3, 2}, {}, {2, 2}));
   test::check(conv_max_pool_case("one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, {}, {1, 2}));
   test::check(conv_max_pool_case("as two functions: stride 2", {2, 7, 5, 2}, {3, 3, 3, 2}, {.stride = 2}, {2, 2}));
   test::check(conv_max_pool_case("as two functions: stride 1", {2, 5, 5, 2}, {3, 3, 3, 2}, {}, {2, 1}));
