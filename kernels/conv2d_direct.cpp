@@ -10,11 +10,12 @@
 // where x is padded, so that no sum meets a border. All three keep a tile of sums in registers: loads are what limits
 // them otherwise.
 #include <algorithm>
-#include <utility>
 
 #include "kernels/conv2d_engines.h"
 #include "kernels/image_lanes.h"
+#include "kernels/maximum.h"
 #include "kernels/parallel.h"
+#include "kernels/tile.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -96,45 +97,11 @@ void gather_output(const Conv2dGeometry& g, const Tensor& y, const Group& group,
   gather_lanes(y.data<float>() + group.first * image, image, group.images, image, to);
 }
 
-// Calls f.template operator()<n>() for n from 1 to Max.
-template <int Max, class F>
-void with_constant(std::int64_t n, const F& f) {
-  [&]<int... Index>(std::integer_sequence<int, Index...>) {
-    ((n == Index + 1 ? f.template operator()<Index + 1>() : void()), ...);
-  }
-  (std::make_integer_sequence<int, Max>());
-}
-
-// Cuts [0, n) into as few blocks of at most Max as possible, of nearly equal length; f.template
-// operator()<length>(first).
-template <int Max, class F>
-void for_each_block(std::int64_t n, const F& f) {
-  const std::int64_t blocks = (n + Max - 1) / Max;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t begin = n * b / blocks, end = n * (b + 1) / blocks;
-    with_constant<Max>(end - begin, [&]<int Length>() { f.template operator()<Length>(begin); });
-  }
-}
-
-// A tile of sums. Loops over it are unrolled, so that each sum has its register.
-template <int Rows, int Columns>
-struct Tile {
-  ImageLanes sums[Rows][Columns];
-
-  // f(sum, row, column) for each of them.
-  template <class F>
-  [[gnu::always_inline]] void for_each(const F& f) {
-#pragma GCC unroll 16
-    for (int row = 0; row < Rows; ++row)
-#pragma GCC unroll 16
-      for (int column = 0; column < Columns; ++column) f(sums[row][column], row, column);
-  }
-};
-
 // sums[p][j] += Σ_{t < count} a[p·a_step + t] · w[t·w_step + j]
 template <int Rows, int Columns>
-[[gnu::always_inline]] inline void multiply_add(Tile<Rows, Columns>& tile, const ImageLanes* a, std::int64_t a_step,
-                                                const float* w, std::int64_t w_step, std::int64_t count) {
+[[gnu::always_inline]] inline void multiply_add(Tile<ImageLanes, Rows, Columns>& tile, const ImageLanes* a,
+                                                std::int64_t a_step, const float* w, std::int64_t w_step,
+                                                std::int64_t count) {
   for (std::int64_t t = 0; t < count; ++t, ++a, w += w_step)
     tile.for_each([&](ImageLanes& sum, int p, int j) { sum += a[p * a_step] * w[j]; });
 }
@@ -143,7 +110,7 @@ template <int Rows, int Columns>
 template <int Pixels, int Columns>
 void forward_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const float* w, const float* bias,
                   ImageLanes* y) {
-  Tile<Pixels, Columns> tile;
+  Tile<ImageLanes, Pixels, Columns> tile;
   tile.for_each([&](ImageLanes& sum, int, int j) { sum = ImageLanes{} + (bias ? bias[j] : 0); });
   for (std::int64_t ky = 0; ky < g.kernel_h; ++ky)
     multiply_add(tile, x + ky * sizes.x_row, g.in_channels, w + ky * sizes.kernel_row * g.out_channels, g.out_channels,
@@ -151,9 +118,20 @@ void forward_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes*
   tile.for_each([&](ImageLanes& sum, int p, int j) { y[p * g.out_channels + j] = sum; });
 }
 
+// The weight as (KH, kernel row, O).
+Tensor turn_weight(const Conv2dGeometry& g, const Tensor& weight) {
+  const std::int64_t patch = g.patch_size();
+  Tensor turned = Tensor::empty({patch, g.out_channels}, DType::float32);
+  for (std::int64_t o = 0; o < g.out_channels; ++o)
+    for (std::int64_t k = 0; k < patch; ++k)
+      turned.data<float>()[k * g.out_channels + o] = weight.data<float>()[o * patch + k];
+  return turned;
+}
+
 // One row of y. x: the packs under the kernel's top left corner.
-void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const float* w, const float* bias,
-                 ImageLanes* y) {
+void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const Tensor& turned_weight,
+                 const Tensor& bias_tensor, ImageLanes* y) {
+  const float *const w = turned_weight.data<float>(), *const bias = bias_tensor ? bias_tensor.data<float>() : nullptr;
   for_each_block<tile_channels>(g.out_channels, [&]<int Columns>(std::int64_t o) {
     for_each_block<std::min(tile_sums / Columns, tile_pixels)>(g.out_width(), [&]<int Pixels>(std::int64_t ox) {
       forward_tile<Pixels, Columns>(g, sizes, x + ox * g.in_channels, w + o, bias ? bias + o : nullptr,
@@ -162,12 +140,25 @@ void forward_row(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* 
   });
 }
 
+// The maxima of `windows` neighbouring windows of size × size pixels, and which of its pixels each was. y: size rows.
+void pool_row(const Conv2dGeometry& g, const Sizes& sizes, std::int64_t size, std::int64_t windows, const ImageLanes* y,
+              ImageLanes* values, ImageLanes* winners) {
+  for (std::int64_t px = 0; px < windows; ++px)
+    for (std::int64_t o = 0; o < g.out_channels; ++o) {
+      Maximum<float, ImageLanes> best;
+      for (std::int64_t k = 0; k < size * size; ++k)
+        best.offer(y[k / size * sizes.y_row + (px * size + k % size) * g.out_channels + o], static_cast<int>(k));
+      values[px * g.out_channels + o] = best.value;
+      winners[px * g.out_channels + o] = __builtin_convertvector(best.winner, ImageLanes);
+    }
+}
+
 // `Columns` packs of a row of dx, to which the rows of dy from `dy` on upwards contribute with the kernel's rows from w
 // on downwards. w: (O, KH, kernel row).
 template <int Columns>
 void backward_data_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* dy, const float* w,
                         std::int64_t rows, ImageLanes* dx) {
-  Tile<1, Columns> tile;
+  Tile<ImageLanes, 1, Columns> tile;
   tile.for_each([&](ImageLanes& sum, int, int j) { sum = dx[j]; });
   for (std::int64_t k = 0; k < rows; ++k)
     multiply_add(tile, dy - k * sizes.y_row, 0, w + k * sizes.kernel_row, g.patch_size(), g.out_channels);
@@ -193,7 +184,8 @@ inline ImageLanes load_once(const ImageLanes* from) {
 
 // sums[r][c] += a[r] · b[c]
 template <int Rows, int Columns>
-[[gnu::always_inline]] inline void add_products(Tile<Rows, Columns>& tile, const ImageLanes* a, const ImageLanes* b) {
+[[gnu::always_inline]] inline void add_products(Tile<ImageLanes, Rows, Columns>& tile, const ImageLanes* a,
+                                                const ImageLanes* b) {
 #pragma GCC unroll 16
   for (int row = 0; row < Rows; ++row) {
     const ImageLanes factor = load_once(a + row);
@@ -206,7 +198,7 @@ template <int Rows, int Columns>
 template <int Inputs, int Outputs>
 void backward_weight_tile(const Conv2dGeometry& g, const Sizes& sizes, const ImageLanes* x, const ImageLanes* dy,
                           std::int64_t rows, ImageLanes* dw) {
-  Tile<Outputs, Inputs> tile;
+  Tile<ImageLanes, Outputs, Inputs> tile;
   tile.for_each([&](ImageLanes& sum, int o, int i) { sum = dw[i * g.out_channels + o]; });
   for (std::int64_t row = 0; row < rows; ++row, x += sizes.x_row, dy += sizes.y_row)
     for (std::int64_t ox = 0; ox < g.out_width(); ++ox)
@@ -247,20 +239,40 @@ bool direct_pays(const Conv2dGeometry& g) {
 
 void direct_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const Sizes sizes(g);
-  const std::int64_t patch = g.patch_size();
-  const Tensor turned = Tensor::empty({patch, g.out_channels}, DType::float32);
-  float* const w = turned.data<float>();
-  for (std::int64_t o = 0; o < g.out_channels; ++o)
-    for (std::int64_t k = 0; k < patch; ++k) w[k * g.out_channels + o] = weight.data<float>()[o * patch + k];
-
+  const Tensor turned = turn_weight(g, weight);
   const Scratch inputs = padded_input(g), rows(sizes.y_row);
   for_each_group(g, [&](const Group& group, int thread) {
     ImageLanes *const in = inputs.of_thread(thread), *const row = rows.of_thread(thread);
     gather_input(g, x, group, in);
     float* const out = y.data<float>() + group.first * sizes.y_group;
     for (std::int64_t oy = 0; oy < g.out_height(); ++oy) {
-      forward_row(g, sizes, in + oy * sizes.x_row, w, bias ? bias.data<float>() : nullptr, row);
+      forward_row(g, sizes, in + oy * sizes.x_row, turned, bias, row);
       scatter_lanes(row, sizes.y_row, group.images, out + oy * sizes.y_row, sizes.y_group);
+    }
+  });
+}
+
+void direct_max_pool_forward(const Conv2dGeometry& g, std::int64_t size, const Tensor& x, const Tensor& weight,
+                             const Tensor& bias, Tensor& pooled, Tensor& argmax) {
+  const Sizes sizes(g);
+  const Tensor turned = turn_weight(g, weight);
+  const std::int64_t row_size = pooled.dim(2) * g.out_channels, image = pooled.dim(1) * row_size;
+  const Scratch inputs = padded_input(g), rows(size * sizes.y_row), results(3 * row_size);
+  for_each_group(g, [&](const Group& group, int thread) {
+    ImageLanes *const in = inputs.of_thread(thread), *const row = rows.of_thread(thread);
+    ImageLanes *const values = results.of_thread(thread), *const winners = values + row_size;
+    float* const winners_by_image = reinterpret_cast<float*>(winners + row_size);
+    gather_input(g, x, group, in);
+    for (std::int64_t py = 0; py < pooled.dim(1); ++py) {
+      for (std::int64_t ky = 0; ky < size; ++ky)
+        forward_row(g, sizes, in + (py * size + ky) * sizes.x_row, turned, bias, row + ky * sizes.y_row);
+      pool_row(g, sizes, size, pooled.dim(2), row, values, winners);
+      const std::int64_t first = group.first * image + py * row_size;
+      scatter_lanes(values, row_size, group.images, pooled.data<float>() + first, image);
+      if (!argmax) continue;
+      scatter_lanes(winners, row_size, group.images, winners_by_image, row_size);
+      for (std::int64_t i = 0; i < group.images; ++i)
+        std::copy_n(winners_by_image + i * row_size, row_size, argmax.data<std::uint8_t>() + first + i * image);
     }
   });
 }

@@ -21,6 +21,10 @@ void library_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Te
 bool direct_supports(const Conv2dGeometry& g);
 bool direct_pays(const Conv2dGeometry& g);
 void direct_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);
+// direct_forward and max pooling of its result, by windows of size × size pixels that tile it, in one go; argmax as
+// in pooling.h.
+void direct_max_pool_forward(const Conv2dGeometry& g, std::int64_t size, const Tensor& x, const Tensor& weight,
+                             const Tensor& bias, Tensor& pooled, Tensor& argmax);
 void direct_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode);
 void direct_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode);
 

@@ -1,10 +1,10 @@
 #include "kernels/pooling.h"
 
-#include <limits>
 #include <type_traits>
 
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
+#include "kernels/maximum.h"
 #include "kernels/pack.h"
 #include "kernels/registry.h"
 
@@ -48,20 +48,6 @@ void for_each_pack(std::int64_t channels, F&& f) {
   for (; c < channels; ++c) f.template operator()<T>(c);
 }
 
-// Integers beside a P, one per lane.
-template <class P>
-struct IndexOf {
-  using type = decltype(P{} > P{});
-};
-template <>
-struct IndexOf<float> {
-  using type = int;
-};
-template <>
-struct IndexOf<double> {
-  using type = int;
-};
-
 template <class Index>
 void store_bytes(std::uint8_t* to, Index index) {
   if constexpr (std::is_same_v<Index, int>) {
@@ -92,18 +78,13 @@ void max_pool_row(const Pooling& g, std::int64_t oy, const T* x, T* y, std::uint
     const Range xs = g.inside(ox, g.width);
     const T* const corner = x + ((oy * g.stride - g.padding) * g.width + ox * g.stride - g.padding) * g.channels;
     for_each_pack<Wide, T>(g.channels, [&]<class P>(std::int64_t c) {
-      using Index = typename IndexOf<P>::type;
-      P best = P{} - std::numeric_limits<T>::infinity();
-      Index winner = Index{} + static_cast<int>(ys.begin * g.size + xs.begin);
+      Maximum<T, P> best;
+      best.winner += static_cast<int>(ys.begin * g.size + xs.begin);
       for (std::int64_t ky = ys.begin; ky < ys.end; ++ky)
-        for (std::int64_t kx = xs.begin; kx < xs.end; ++kx) {
-          const P value = load<P>(corner + (ky * g.width + kx) * g.channels + c);
-          const auto wins = (value > best) | (value != value);  // NaN wins, so that it shows
-          best = wins ? value : best;
-          winner = wins ? Index{} + static_cast<int>(ky * g.size + kx) : winner;
-        }
-      store(y + ox * g.channels + c, best);
-      if (winners) store_bytes(winners + ox * g.channels + c, winner);
+        for (std::int64_t kx = xs.begin; kx < xs.end; ++kx)
+          best.offer(load<P>(corner + (ky * g.width + kx) * g.channels + c), static_cast<int>(ky * g.size + kx));
+      store(y + ox * g.channels + c, best.value);
+      if (winners) store_bytes(winners + ox * g.channels + c, best.winner);
     });
   }
 }

@@ -1,6 +1,8 @@
 #include "layers/conv2d.h"
 
 #include "kernels/second_moment.h"
+#include "layers/functions/conv2d_max_pool.h"
+#include "layers/functions/pooling.h"
 
 namespace actgrad {
 
@@ -23,6 +25,12 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const Con
 Variable Conv2d::forward(Pass& pass, const Variable& x) {
   show_input(pass, x);
   return show_output(pass, conv2d(pass, x, weight_.variable, bias_.variable, options_));
+}
+
+Variable Conv2d::forward_max_pool(Pass& pass, const Variable& x, const kernels::PoolGeometry& pool) {
+  if (shows_output(pass)) return max_pool2d(pass, forward(pass, x), pool);
+  show_input(pass, x);
+  return conv2d_max_pool(pass, x, weight_.variable, bias_.variable, options_, pool);
 }
 
 std::int64_t Conv2d::rows(const Tensor& x) const {

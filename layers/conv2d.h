@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/pooling.h"
 #include "layers/functions/conv2d.h"
 #include "layers/weighted_layer.h"
 
@@ -13,6 +14,8 @@ class Conv2d final : public WeightedLayer {
          Init weight_init = Init::uniform_fan_in);
 
   Variable forward(Pass& pass, const Variable& x) override;
+  // max_pool2d(forward(x)), faster.
+  Variable forward_max_pool(Pass& pass, const Variable& x, const kernels::PoolGeometry& pool);
 
   Parameter& weight() override { return weight_; }
   Parameter* bias() override { return has_bias_ ? &bias_ : nullptr; }

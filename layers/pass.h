@@ -15,6 +15,8 @@ class Probe {
   virtual ~Probe() = default;
   // x: the layer's input, (rows, in) or (N, H, W, C).
   virtual void on_input(const WeightedLayer& layer, const Tensor& x) { (void)layer, (void)x; }
+  // Whether on_output_gradient is to be called. Where it is not, layers may fuse with what follows them and skip work.
+  virtual bool wants_output_gradients() const { return false; }
   // dy: the gradient of the loss (mean over the batch) with respect to the layer's output, same leading dimensions.
   virtual void on_output_gradient(const WeightedLayer& layer, const Tensor& dy) { (void)layer, (void)dy; }
 };

@@ -31,8 +31,11 @@ class WeightedLayer : public Module {
   void show_input(Pass& pass, const Variable& x) const {
     if (pass.training && pass.probe) pass.probe->on_input(*this, x.value());
   }
+  static bool shows_output(const Pass& pass) {
+    return pass.training && pass.probe && pass.probe->wants_output_gradients();
+  }
   Variable show_output(Pass& pass, Variable y) const {
-    if (pass.training && pass.probe && pass.records(y))
+    if (shows_output(pass) && pass.records(y))
       pass.tape->watch(y, [this, probe = pass.probe](const Tensor& dy) { probe->on_output_gradient(*this, dy); });
     return y;
   }

@@ -1,6 +1,5 @@
 #include "layers/models/lenet5.h"
 
-#include "layers/functions/pooling.h"
 #include "layers/functions/relu.h"
 #include "layers/functions/reshape.h"
 
@@ -33,8 +32,8 @@ Variable LeNet5::forward(Pass& pass, const Variable& x) {
   const kernels::PoolGeometry half{.size = 2, .stride = 2};
   // Pooling before ReLU gives the same values and gradients as after it (the maximum's ReLU is the ReLUs' maximum), and
   // leaves ReLU a quarter of the pixels.
-  Variable y = relu(pass, max_pool2d(pass, conv1_.forward(pass, x), half));
-  y = relu(pass, max_pool2d(pass, conv2_.forward(pass, y), half));
+  Variable y = relu(pass, conv1_.forward_max_pool(pass, x, half));
+  y = relu(pass, conv2_.forward_max_pool(pass, y, half));
   y = flatten(pass, y);
   y = relu(pass, fc1_.forward(pass, y));
   y = relu(pass, fc2_.forward(pass, y));

@@ -2,6 +2,7 @@
 #include "layers/functions/add.h"
 #include "layers/functions/batch_norm.h"
 #include "layers/functions/conv2d.h"
+#include "layers/functions/conv2d_max_pool.h"
 #include "layers/functions/cross_entropy.h"
 #include "layers/functions/dropout.h"
 #include "layers/functions/linear.h"
@@ -20,6 +21,13 @@ OperationCase conv_case(const std::string& name, const Shape& x, const Shape& we
   return {"conv2d " + name, {x, weight, {weight[0]}}, [=](Pass& pass, const std::vector<Variable>& in) {
             pass.conv_engine = engine;
             return conv2d(pass, in[0], in[1], in[2], options);
+          }};
+}
+
+OperationCase conv_max_pool_case(const std::string& name, const Shape& x, const Shape& weight,
+                                 const Conv2dOptions& options, const kernels::PoolGeometry& pool) {
+  return {"conv2d_max_pool " + name, {x, weight, {weight[0]}}, [=](Pass& pass, const std::vector<Variable>& in) {
+            return conv2d_max_pool(pass, in[0], in[1], in[2], options, pool);
           }};
 }
 
@@ -60,6 +68,17 @@ TEST_CASE("gradients of convolutions") {
   test::check(conv_case("one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, {}));
   test::check(conv_case("by im2col", {2, 5, 4, 3}, {4, 3, 3, 3}, {.padding = 1}, kernels::ConvEngine::im2col));
   test::check(conv_case("16 channels", {1, 4, 4, 16}, {16, 3, 3, 16}, {.padding = 1}));
+}
+
+TEST_CASE("gradients of convolutions with max pooling") {
+  test::check(conv_max_pool_case("5x5", {2, 8, 10, 3}, {4, 5, 5, 3}, {}, {2, 2}));
+  test::check(conv_max_pool_case("odd sizes, padding", {3, 7, 6, 2}, {3, 3, 3, 2}, {.padding = 1}, {2, 2}));
+  test::check(conv_max_pool_case("overlapping windows", {2, 7, 7, 2}, {3, 3, 2, 2}, {.padding = 1}, {3, 2, 1}));
+  test::check(conv_max_pool_case("long kernel rows", {1, 4, 6, 19}, {2, 2, 4, 19}, {}, {2, 2}));
+  test::check(conv_max_pool_case("9 images, in vector lanes", {9, 7, 6, 2}, {3, 3, 3, 2}, {}, {2, 2}));
+  test::check(conv_max_pool_case("one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, {}, {1, 2}));
+  test::check(conv_max_pool_case("as two functions: stride 2", {2, 7, 5, 2}, {3, 3, 3, 2}, {.stride = 2}, {2, 2}));
+  test::check(conv_max_pool_case("as two functions: stride 1", {2, 5, 5, 2}, {3, 3, 3, 2}, {}, {2, 1}));
 }
 
 TEST_CASE("gradients of batch normalisation") {

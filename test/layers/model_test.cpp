@@ -158,6 +158,7 @@ namespace {
 struct CountingProbe : Probe {
   int inputs = 0, gradients = 0;
   void on_input(const WeightedLayer&, const Tensor&) override { ++inputs; }
+  bool wants_output_gradients() const override { return true; }
   void on_output_gradient(const WeightedLayer& layer, const Tensor& dy) override {
     ++gradients;
     CHECK(dy.dim(-1) == const_cast<WeightedLayer&>(layer).out());
@@ -167,7 +168,8 @@ struct CountingProbe : Probe {
 }  // namespace
 
 TEST_CASE("a probe sees inputs and output gradients in training mode only") {
-  const auto model = make_model("resnet20");
+  const auto [name, layers] = GENERATE(table<std::string, int>({{"resnet20", 20}, {"lenet5", 5}}));
+  const auto model = make_model(name);
   const Tensor x = test::random_tensor({2, 32, 32, 3}, DType::float32, 0);
   const Tensor labels = Tensor::from<std::int32_t>({2}, {1, 2});
   CountingProbe probe;
@@ -177,9 +179,9 @@ TEST_CASE("a probe sees inputs and output gradients in training mode only") {
   CHECK(probe.inputs == 0);
   Pass training{.tape = &tape, .training = true, .probe = &probe};
   const Variable logits = model->forward(training, x);
-  CHECK(probe.inputs == 20);
+  CHECK(probe.inputs == layers);
   tape.backward({cross_entropy(training, logits, labels).seed});
-  CHECK(probe.gradients == 20);
+  CHECK(probe.gradients == layers);
   CHECK(model->parameters().spans_with_gradient().size() == 1);
   model->parameters().clear_gradients();
   CHECK(model->parameters().spans_with_gradient().empty());
