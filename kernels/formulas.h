@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "kernels/optimizer_steps.h"
+
 #ifdef __CUDACC__
 #define ACTGRAD_HOST_DEVICE __host__ __device__
 #else
@@ -35,6 +37,11 @@ struct SgdConstants {
 };
 
 template <class T>
+SgdConstants<T> sgd_constants(const SgdStep& s) {
+  return {T(s.lr), T(s.momentum), T(1 - s.dampening), T(s.weight_decay), s.nesterov, s.first};
+}
+
+template <class T>
 ACTGRAD_HOST_DEVICE inline T sgd_plain(T p, T g, const SgdConstants<T>& k) {
   return p - k.lr * (g + k.weight_decay * p);
 }
@@ -59,6 +66,19 @@ struct AdamConstants {
 };
 
 template <class T>
+AdamConstants<T> adam_constants(const AdamStep& s) {
+  return {.rate = T(s.lr / s.correction1),
+          .beta1 = T(s.beta1),
+          .gain1 = T(1 - s.beta1),
+          .beta2 = T(s.beta2),
+          .gain2 = T(1 - s.beta2),
+          .inverse_root = T(1 / std::sqrt(s.correction2)),
+          .eps = T(s.eps),
+          .l2 = T(s.decoupled ? 0 : s.weight_decay),
+          .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
+}
+
+template <class T>
 ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamConstants<T>& k) {
   using std::sqrt;
   const T g = gradient + k.l2 * p;
@@ -73,6 +93,11 @@ struct AdaActConstants {
   T beta1, gain1;  // gain = 1 − β
   T keep;          // 1 − lr·wd
 };
+
+template <class T>
+AdaActConstants<T> adaact_constants(const AdaActStep& s) {
+  return {T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay)};
+}
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline void adaact(T& p, T g, T& m, T column_rate, const AdaActConstants<T>& k) {

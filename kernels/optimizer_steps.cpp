@@ -12,8 +12,7 @@ void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
   if (s.momentum != 0) check_like(p, buffer);
   ACTGRAD_DISPATCH(sgd_step, p, p, g, buffer, s);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::SgdConstants<T> k{T(s.lr),           T(s.momentum), T(1 - s.dampening),
-                                      T(s.weight_decay), s.nesterov,    s.first};
+    const auto k = formulas::sgd_constants<T>(s);
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
     if (s.momentum == 0) {
@@ -33,15 +32,7 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep&
   check_like(p, v);
   ACTGRAD_DISPATCH(adam_step, p, p, g, m, v, s);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::AdamConstants<T> k{.rate = T(s.lr / s.correction1),
-                                       .beta1 = T(s.beta1),
-                                       .gain1 = T(1 - s.beta1),
-                                       .beta2 = T(s.beta2),
-                                       .gain2 = T(1 - s.beta2),
-                                       .inverse_root = T(1 / std::sqrt(s.correction2)),
-                                       .eps = T(s.eps),
-                                       .l2 = T(s.decoupled ? 0 : s.weight_decay),
-                                       .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
+    const auto k = formulas::adam_constants<T>(s);
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
     T* const first = m.data<T>();
@@ -59,8 +50,7 @@ void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, cons
                 p.shape().to_string() + " with rates " + rate.shape().to_string());
   ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rate, s);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::AdaActConstants<T> k{T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1),
-                                         T(1 - s.lr * s.weight_decay)};
+    const auto k = formulas::adaact_constants<T>(s);
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
     T* const momenta = m.data<T>();
