@@ -3,9 +3,21 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 
+#include "core/recording.h"
+
 namespace actgrad {
+
+// Bytes on their way from a device to here.
+class PendingRead {
+ public:
+  virtual ~PendingRead() = default;
+  virtual bool ready() = 0;              // never waits
+  virtual const void* bytes() const = 0;  // once ready
+};
 
 class DeviceBackend {
  public:
@@ -24,6 +36,14 @@ class DeviceBackend {
   // may be used or changed again.
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void fill_zero(void* memory, std::size_t bytes) = 0;
+  // A few bytes, by way of a kernel's arguments: never waits, and `from` may change at once.
+  static constexpr std::size_t max_store = 128;
+  virtual void store(void* to, const void* from, std::size_t bytes) = 0;
+  // The bytes as they are after the work given so far. Does not wait.
+  virtual std::unique_ptr<PendingRead> read_later(const void* from, std::size_t bytes) = 0;
+
+  // Calls `work` and records what it gives to the device, without doing it. `work` must not wait for the device.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
 
   // Returns when the device has done all work given to it; throws InternalError if some of it failed.
   virtual void synchronize() = 0;

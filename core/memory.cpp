@@ -15,6 +15,7 @@
 
 #include "core/device_backend.h"
 #include "core/error.h"
+#include "core/recording.h"
 
 namespace actgrad {
 namespace {
@@ -47,6 +48,32 @@ std::string mebibytes(std::size_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
+using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;  // by size
+
+void* take_from(FreeBlocks& free, std::size_t size) {
+  const auto found = free.find(size);
+  if (found == free.end() || found->second.empty()) return nullptr;
+  void* const memory = found->second.back();
+  found->second.pop_back();
+  return memory;
+}
+
+}  // namespace
+
+struct MemoryPool::Blocks {
+  FreeBlocks free;
+  bool closed = false;  // nobody will use it any more: what is freed belongs to everybody
+};
+
+namespace {
+
+// The pool that the calling thread's tensors on `device` come from.
+struct PoolInUse {
+  Device device;
+  std::shared_ptr<MemoryPool::Blocks> blocks;
+};
+thread_local PoolInUse pool_in_use;
+
 class CachingAllocator {
  public:
   explicit CachingAllocator(Device device) : device_(device) {}
@@ -55,8 +82,10 @@ class CachingAllocator {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
     const std::size_t size = size_class(bytes);
     std::lock_guard lock(mutex_);
-    void* memory = take_cached(size);
+    const bool pooled = pool_in_use.blocks && pool_in_use.device == device_;
+    void* memory = take_from(pooled ? pool_in_use.blocks->free : free_, size);
     if (!memory) memory = take_from_system(size);
+    if (pooled) owners_[memory] = pool_in_use.blocks;
     statistics_.bytes_in_use += size;
     statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.bytes_in_use);
     return memory;
@@ -69,10 +98,29 @@ class CachingAllocator {
 #if defined(__SANITIZE_ADDRESS__)
     // A cache would hide uses after free from the address sanitizer.
     statistics_.bytes_reserved -= size;
+    owners_.erase(memory);
     give_back(memory);
 #else
-    free_[size].push_back(memory);
+    const auto owner = owners_.find(memory);
+    if (owner == owners_.end() || owner->second->closed) {
+      free_[size].push_back(memory);
+      if (owner != owners_.end()) owners_.erase(owner);
+    } else {
+      owner->second->free[size].push_back(memory);
+    }
 #endif
+  }
+
+  // The pool's blocks belong to everybody from now on.
+  void close(MemoryPool::Blocks& pool) {
+    std::lock_guard lock(mutex_);
+    pool.closed = true;
+    for (auto& [size, blocks] : pool.free)
+      for (void* const memory : blocks) {
+        owners_.erase(memory);
+        free_[size].push_back(memory);
+      }
+    pool.free.clear();
   }
 
   void release_cached() {
@@ -91,14 +139,6 @@ class CachingAllocator {
   }
 
  private:
-  void* take_cached(std::size_t size) {
-    auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return nullptr;
-    void* memory = found->second.back();
-    found->second.pop_back();
-    return memory;
-  }
-
   void* from_system(std::size_t size) {
     return device_.is_cpu() ? system_allocate(size) : device_backend().allocate(device_.index, size);
   }
@@ -137,7 +177,8 @@ class CachingAllocator {
 
   Device device_;
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  FreeBlocks free_;
+  std::unordered_map<void*, std::shared_ptr<MemoryPool::Blocks>> owners_;  // of blocks of pools
   MemoryStatistics statistics_;
 };
 
@@ -152,6 +193,21 @@ CachingAllocator& allocator(Device device) {
 }
 
 }  // namespace
+
+MemoryPool::MemoryPool(Device device) : device_(device), blocks_(std::make_shared<Blocks>()) {}
+
+MemoryPool::~MemoryPool() {
+  allocator(device_).close(*blocks_);
+}
+
+void MemoryPool::use(const std::function<void()>& work) {
+  ACTGRAD_CHECK(!pool_in_use.blocks, "a memory pool within another");
+  struct Use {
+    explicit Use(PoolInUse pool) { pool_in_use = std::move(pool); }
+    ~Use() { pool_in_use = {}; }
+  } const use(PoolInUse{device_, blocks_});
+  work();
+}
 
 MemoryStatistics memory_statistics(Device device) {
   return allocator(device).statistics();

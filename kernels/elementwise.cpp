@@ -33,12 +33,12 @@ void write_each(Tensor& y, Write mode, const Value& value) {
 // Calls visit(e, kept) for every element e of [0, n), where element e is kept when word e % 4 of Philox block e / 4 is
 // below keep·2³². Sixteen blocks are drawn at a time, in vector lanes.
 template <class Visit>
-void draw_mask(std::int64_t n, double keep, std::uint64_t seed, std::uint64_t stream, const Visit& visit) {
+void draw_mask(std::int64_t n, double keep, const DropoutStream& stream, const Visit& visit) {
   ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
   constexpr std::int64_t blocks = 16, elements = 4 * blocks;
   const auto threshold = static_cast<std::uint64_t>(keep * 0x1p32);
   parallel_for((n + elements - 1) / elements, flat_grain / (8 * elements), [&](Range groups, int) {
-    const Random random(seed, Purpose::dropout, stream);
+    const Random random(stream.seed, Purpose::dropout, stream.first.value() + stream.offset);
     const Visit local = visit;
     std::uint32_t words[elements];
     for (std::int64_t group = groups.begin; group < groups.end; ++group) {
@@ -180,26 +180,26 @@ bool all_finite(const Tensor& x) {
   });
 }
 
-void dropout_forward(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y) {
+void dropout_forward(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y) {
   check_like(x, y);
-  ACTGRAD_DISPATCH(dropout_forward, x, x, keep, seed, stream, y);
+  ACTGRAD_DISPATCH(dropout_forward, x, x, keep, stream, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
     const T gain = T(1 / keep);
-    draw_mask(x.numel(), keep, seed, stream, [=](std::int64_t e, bool kept) { out[e] = kept ? in[e] * gain : T(0); });
+    draw_mask(x.numel(), keep, stream, [=](std::int64_t e, bool kept) { out[e] = kept ? in[e] * gain : T(0); });
   });
 }
 
-void dropout_backward(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx, Write mode) {
-  ACTGRAD_DISPATCH(dropout_backward, dy, dy, keep, seed, stream, dx, mode);
-  if (mode == Write::overwrite) return dropout_forward(dy, keep, seed, stream, dx);  // the same formula
+void dropout_backward(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode) {
+  ACTGRAD_DISPATCH(dropout_backward, dy, dy, keep, stream, dx, mode);
+  if (mode == Write::overwrite) return dropout_forward(dy, keep, stream, dx);  // the same formula
   check_like(dy, dx);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const gradient = dy.data<T>();
     T* const out = dx.data<T>();
     const T gain = T(1 / keep);
-    draw_mask(dy.numel(), keep, seed, stream,
+    draw_mask(dy.numel(), keep, stream,
               [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
   });
 }

@@ -106,11 +106,15 @@ bool all_finite_of(const Tensor& x) {
 
 // The element's mask: word e % 4 of Philox block e / 4, as on the CPU.
 struct Mask {
-  Random random;
-  std::uint64_t threshold;
-  Mask(double keep, std::uint64_t seed, std::uint64_t stream)
-      : random(seed, Purpose::dropout, stream), threshold(static_cast<std::uint64_t>(keep * 0x1p32)) {}
+  std::uint64_t seed, offset, threshold;
+  const std::uint64_t* first;
+  Mask(double keep, const DropoutStream& stream)
+      : seed(stream.seed),
+        offset(stream.offset),
+        threshold(static_cast<std::uint64_t>(keep * 0x1p32)),
+        first(stream.first.on_device()) {}
   __device__ bool keeps(std::int64_t e) const {
+    const Random random(seed, Purpose::dropout, *first + offset);
     return random.block(static_cast<std::uint64_t>(e / 4))[static_cast<std::size_t>(e % 4)] < threshold;
   }
 };
@@ -124,21 +128,20 @@ __global__ void dropout_kernel(std::int64_t n, const T* x, Mask mask, T gain, T*
 }
 
 template <class T>
-void drop(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y, bool accumulate) {
+void drop(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y, bool accumulate) {
   ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
   if (x.numel() == 0) return;
   cuda::launch(dropout_kernel<T>, cuda::blocks_for(x.numel()), cuda::block_size, 0, cuda::stream(), x.numel(),
-               x.data<T>(), Mask(keep, seed, stream), T(1 / keep), y.data<T>(), accumulate);
+               x.data<T>(), Mask(keep, stream), T(1 / keep), y.data<T>(), accumulate);
 }
 
 template <class T>
-void dropout_forward_of(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y) {
-  drop<T>(x, keep, seed, stream, y, false);
+void dropout_forward_of(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y) {
+  drop<T>(x, keep, stream, y, false);
 }
 template <class T>
-void dropout_backward_of(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx,
-                         Write mode) {
-  drop<T>(dy, keep, seed, stream, dx, mode == Write::accumulate);
+void dropout_backward_of(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode) {
+  drop<T>(dy, keep, stream, dx, mode == Write::accumulate);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct SgdConstants {
 };
 
 template <class T>
-SgdConstants<T> sgd_constants(const SgdStep& s) {
+ACTGRAD_HOST_DEVICE inline SgdConstants<T> sgd_constants(const SgdStep& s) {
   return {T(s.lr), T(s.momentum), T(1 - s.dampening), T(s.weight_decay), s.nesterov, s.first};
 }
 
@@ -66,13 +66,14 @@ struct AdamConstants {
 };
 
 template <class T>
-AdamConstants<T> adam_constants(const AdamStep& s) {
+ACTGRAD_HOST_DEVICE inline AdamConstants<T> adam_constants(const AdamStep& s) {
+  using std::sqrt;
   return {.rate = T(s.lr / s.correction1),
           .beta1 = T(s.beta1),
           .gain1 = T(1 - s.beta1),
           .beta2 = T(s.beta2),
           .gain2 = T(1 - s.beta2),
-          .inverse_root = T(1 / std::sqrt(s.correction2)),
+          .inverse_root = T(1 / sqrt(s.correction2)),
           .eps = T(s.eps),
           .l2 = T(s.decoupled ? 0 : s.weight_decay),
           .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
@@ -90,13 +91,16 @@ ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamCon
 template <class T>
 struct AdaActConstants {
   T rate;          // lr / (1 − β₁ᵗ)
+  T plain_rate;    // lr
   T beta1, gain1;  // gain = 1 − β
   T keep;          // 1 − lr·wd
+  T inverse_correction2, eps, low, high;
 };
 
 template <class T>
-AdaActConstants<T> adaact_constants(const AdaActStep& s) {
-  return {T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay)};
+ACTGRAD_HOST_DEVICE inline AdaActConstants<T> adaact_constants(const AdaActStep& s) {
+  return {T(s.lr / s.correction1),       T(s.lr), T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay),
+          T(1 / s.correction2), T(s.eps), T(s.low),   T(s.high)};
 }
 
 template <class T>
@@ -106,12 +110,17 @@ ACTGRAD_HOST_DEVICE inline void adaact(T& p, T g, T& m, T column_rate, const Ada
 }
 
 template <class T>
-ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, T inverse_correction, T eps, T low, T high) {
+ACTGRAD_HOST_DEVICE inline T adaact_plain(T p, T g, const AdaActConstants<T>& k) {
+  return k.keep * p - k.plain_rate * g;
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, const AdaActConstants<T>& k) {
   using std::sqrt;
-  const T corrected = v * inverse_correction;
-  const T raised = corrected < low ? low : corrected;
-  const T clamped = raised > high ? high : raised;
-  return quotient_or_zero(T(1), sqrt(clamped) + eps);
+  const T corrected = v * k.inverse_correction2;
+  const T raised = corrected < k.low ? k.low : corrected;
+  const T clamped = raised > k.high ? k.high : raised;
+  return quotient_or_zero(T(1), sqrt(clamped) + k.eps);
 }
 
 }  // namespace actgrad::kernels::formulas

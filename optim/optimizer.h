@@ -12,10 +12,19 @@
 namespace actgrad {
 
 // An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
-// One training step: forward passes and backward passes of one or more micro-batches, then step().
+// One training step: prepare(), forward and backward passes of one or more micro-batches, then update().
 class Optimizer : public Probe {
  public:
-  virtual void step(double lr) = 0;  // updates the parameters from their gradients; the caller clears the gradients
+  // Begins step t: sets the step values (core/step_value.h) for it. All that changes from step to step happens here.
+  virtual void prepare(double lr) = 0;
+  // Updates the parameters from their gradients; the caller clears the gradients. Gives the device the same work at
+  // every step, so that the work can be recorded.
+  virtual void update() = 0;
+  // Both, where the gradients are there already.
+  void step(double lr) {
+    prepare(lr);
+    update();
+  }
 
   // The state besides the parameters, as views (writing to them restores it), and its counters.
   virtual std::vector<NamedTensor> state() { return {}; }

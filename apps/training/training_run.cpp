@@ -41,7 +41,8 @@ TrainingOptions training_options(const RunConfig& config) {
           .shuffle = config.run.flag("shuffle"),
           .augment = config.run.flag("augment"),
           .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
-          .conv_engine = kernels::parse_conv_engine(config.run.text("conv"))};
+          .conv_engine = kernels::parse_conv_engine(config.run.text("conv")),
+          .record = config.run.flag("graph")};
 }
 
 std::string describe_run(const RunConfig& config, const Model& model) {

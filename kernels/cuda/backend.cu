@@ -1,4 +1,5 @@
 // CUDA devices for core: memory, copies, the stream. One process works on one device.
+#include <cstring>
 #include <string>
 
 #include "core/device_backend.h"
@@ -6,6 +7,58 @@
 
 namespace actgrad::cuda {
 namespace {
+
+// A few bytes as a kernel's argument.
+struct Payload {
+  unsigned char bytes[DeviceBackend::max_store];
+};
+
+__global__ void store_kernel(Payload payload, int count, unsigned char* to) {
+  const int i = static_cast<int>(threadIdx.x);
+  if (i < count) to[i] = payload.bytes[i];
+}
+
+// A copy into page-locked memory, and an event behind it.
+class Read final : public PendingRead {
+ public:
+  Read(const void* from, std::size_t bytes, cudaStream_t stream) {
+    ACTGRAD_CUDA_CHECK(cudaMallocHost(&memory_, bytes));
+    ACTGRAD_CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
+    ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(memory_, from, bytes, cudaMemcpyDeviceToHost, stream));
+    ACTGRAD_CUDA_CHECK(cudaEventRecord(done_, stream));
+  }
+  ~Read() override {
+    cudaEventSynchronize(done_);  // the copy must not write into freed memory
+    cudaEventDestroy(done_);
+    cudaFreeHost(memory_);
+  }
+  bool ready() override {
+    const cudaError_t status = cudaEventQuery(done_);
+    if (status == cudaErrorNotReady) return false;
+    check(status, "cudaEventQuery", __FILE__, __LINE__);
+    return true;
+  }
+  const void* bytes() const override { return memory_; }
+
+ private:
+  void* memory_ = nullptr;
+  cudaEvent_t done_ = nullptr;
+};
+
+// A CUDA graph, ready to be launched.
+class Graph final : public Recording {
+ public:
+  Graph(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+    ACTGRAD_CUDA_CHECK(cudaGraphInstantiateWithFlags(&executable_, graph, 0));
+    ACTGRAD_CUDA_CHECK(cudaGraphDestroy(graph));
+  }
+  ~Graph() override { cudaGraphExecDestroy(executable_); }
+  void replay() override { ACTGRAD_CUDA_CHECK(cudaGraphLaunch(executable_, stream_)); }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+  cudaStream_t stream_;
+};
 
 constexpr int oldest_capability = 80;  // Ampere: what the kernels are compiled for
 
@@ -68,6 +121,30 @@ class Backend final : public DeviceBackend {
   void fill_zero(void* memory, std::size_t bytes) override {
     ACTGRAD_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream()));
   }
+  void store(void* to, const void* from, std::size_t bytes) override {
+    ACTGRAD_CHECK(bytes <= max_store, "too much for a kernel's argument");
+    Payload payload{};
+    std::memcpy(payload.bytes, from, bytes);
+    launch(store_kernel, 1u, max_store, 0, stream(), payload, static_cast<int>(bytes), static_cast<unsigned char*>(to));
+  }
+  std::unique_ptr<PendingRead> read_later(const void* from, std::size_t bytes) override {
+    return std::make_unique<Read>(from, bytes, stream());
+  }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    ACTGRAD_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(stream(), &graph);
+      if (graph) cudaGraphDestroy(graph);
+      throw;
+    }
+    ACTGRAD_CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
+    return std::make_unique<Graph>(graph, stream());
+  }
+
   void synchronize() override { ACTGRAD_CUDA_CHECK(cudaStreamSynchronize(stream())); }
 
   cudaStream_t stream() {

@@ -43,32 +43,55 @@ struct Lanes {
   }
 };
 
-template <int Width, class F, class... Array>
-__device__ void apply_lanes(std::int64_t at, const F& f, Lanes<Array, Width>... lanes) {
-  for (int i = 0; i < Width; ++i) f(lanes.pack.values[i]...);
+// f(k, element of each array) for the `Width` elements from `at` on.
+template <int Width, class Constants, class F, class... Array>
+__device__ void apply_lanes(std::int64_t at, const Constants& k, const F& f, Lanes<Array, Width>... lanes) {
+  for (int i = 0; i < Width; ++i) f(k, lanes.pack.values[i]...);
   (lanes.store(at), ...);
 }
 
-template <int Width, class F, class... Array>
-__global__ void elementwise_kernel(std::int64_t n, F f, Array... arrays) {
+template <int Width, class MakeConstants, class F, class... Array>
+__global__ void elementwise_kernel(std::int64_t n, MakeConstants make_constants, F f, Array... arrays) {
+  const auto k = make_constants();
   const std::int64_t packs = n / Width;
   for (std::int64_t i = first_element(); i < packs; i += element_step())
-    apply_lanes<Width>(i * Width, f, Lanes<Array, Width>(arrays, i * Width)...);
+    apply_lanes<Width>(i * Width, k, f, Lanes<Array, Width>(arrays, i * Width)...);
   for (std::int64_t i = packs * Width + first_element(); i < n; i += element_step())
-    apply_lanes<1>(i, f, Lanes<Array, 1>(arrays, i)...);
+    apply_lanes<1>(i, k, f, Lanes<Array, 1>(arrays, i)...);
 }
 
-// f(element of each array) for n elements. The calls must not depend on each other.
-template <class F, class... Array>
-void for_each_element(std::int64_t n, const F& f, Array... arrays) {
+// f(k, element of each array) for n elements, with k = make_constants(), which each thread calls once. The calls of f
+// must not depend on each other.
+template <class MakeConstants, class F, class... Array>
+void for_each_element_with(std::int64_t n, const MakeConstants& make_constants, const F& f, Array... arrays) {
   if (n == 0) return;
   constexpr int width = static_cast<int>(16 / std::max({sizeof(typename Array::Element)...}));
   const bool aligned = ((reinterpret_cast<std::uintptr_t>(arrays.data) % 16 == 0) && ...);
   if (aligned)
-    launch(elementwise_kernel<width, F, Array...>, blocks_for((n + width - 1) / width), block_size, 0, stream(), n, f,
-           arrays...);
+    launch(elementwise_kernel<width, MakeConstants, F, Array...>, blocks_for((n + width - 1) / width), block_size, 0,
+           stream(), n, make_constants, f, arrays...);
   else
-    launch(elementwise_kernel<1, F, Array...>, blocks_for(n), block_size, 0, stream(), n, f, arrays...);
+    launch(elementwise_kernel<1, MakeConstants, F, Array...>, blocks_for(n), block_size, 0, stream(), n,
+           make_constants, f, arrays...);
+}
+
+struct NoConstants {};
+struct MakeNoConstants {
+  __device__ NoConstants operator()() const { return {}; }
+};
+template <class F>
+struct WithoutConstants {
+  F f;
+  template <class... Element>
+  __device__ void operator()(NoConstants, Element&... elements) const {
+    f(elements...);
+  }
+};
+
+// f(element of each array) for n elements. The calls must not depend on each other.
+template <class F, class... Array>
+void for_each_element(std::int64_t n, const F& f, Array... arrays) {
+  for_each_element_with(n, MakeNoConstants{}, WithoutConstants<F>{f}, arrays...);
 }
 
 }  // namespace actgrad::cuda
