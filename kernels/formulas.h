@@ -22,6 +22,13 @@ ACTGRAD_HOST_DEVICE inline P batch_norm(P x, P mean, P factor, P shift) {
   return (x - mean) * factor + shift;
 }
 
+// Whether `candidate` takes the place of the maximum of those before it (lane by lane, of packs). Of equal ones the
+// first stays; NaN wins always, so that it shows.
+template <class P>
+ACTGRAD_HOST_DEVICE inline auto is_new_maximum(P candidate, P maximum) {
+  return (candidate > maximum) | (candidate != candidate);
+}
+
 // a/b, but 0 where b is 0: what has never had a gradient does not move, also without an ε. NaN stays NaN.
 template <class T>
 ACTGRAD_HOST_DEVICE inline T quotient_or_zero(T a, T b) {
