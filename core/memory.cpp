@@ -49,11 +49,11 @@ std::string mebibytes(std::size_t bytes) {
 
 class CachingAllocator {
  public:
-  explicit CachingAllocator(Device device) : device_(device) {}
+  explicit CachingAllocator(Device device) : device_(device), keeps_memory_(keeps_memory(device)) {}
 
   void* allocate(std::size_t bytes) {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     void* memory = take_cached(size);
     if (!memory) memory = take_from_system(size);
@@ -63,16 +63,15 @@ class CachingAllocator {
   }
 
   void deallocate(void* memory, std::size_t bytes) noexcept {
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= size;
-#if defined(__SANITIZE_ADDRESS__)
-    // A cache would hide uses after free from the address sanitizer.
-    statistics_.bytes_reserved -= size;
-    give_back(memory);
-#else
-    free_[size].push_back(memory);
-#endif
+    if (keeps_memory_) {
+      free_[size].push_back(memory);
+    } else {
+      statistics_.bytes_reserved -= size;
+      give_back(memory);
+    }
   }
 
   void release_cached() {
@@ -91,6 +90,18 @@ class CachingAllocator {
   }
 
  private:
+  static bool keeps_memory(Device device) {
+    if (!device.is_cpu()) return device_backend().keeps_memory();
+#if defined(__SANITIZE_ADDRESS__)
+    return false;  // a cache would hide uses after free from the address sanitizer
+#else
+    return true;
+#endif
+  }
+  std::size_t block_size(std::size_t bytes) const {
+    return keeps_memory_ || device_.is_cpu() ? size_class(bytes) : std::max<std::size_t>(bytes, 1);
+  }
+
   void* take_cached(std::size_t size) {
     auto found = free_.find(size);
     if (found == free_.end() || found->second.empty()) return nullptr;
@@ -136,6 +147,7 @@ class CachingAllocator {
   }
 
   Device device_;
+  bool keeps_memory_;
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::vector<void*>> free_;
   MemoryStatistics statistics_;

@@ -22,9 +22,7 @@ void sgd_step_of(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
   else
     cuda::for_each_element(
         p.numel(),
-        [=] __device__(T & weight, const T& gradient, T& moved) {
-          formulas::sgd_momentum(weight, gradient, moved, k);
-        },
+        [=] __device__(T & weight, const T& gradient, T& moved) { formulas::sgd_momentum(weight, gradient, moved, k); },
         InOut<T>{p.data<T>()}, In<T>{g.data<T>()}, InOut<T>{buffer.data<T>()});
 }
 
