@@ -43,8 +43,8 @@ __global__ void gather_kernel(Images all, const std::uint8_t* pixels, const std:
 }
 
 void gather_on_device(const Tensor& images, const std::int32_t* indices, std::int64_t count,
-                      const std::vector<double>& mean, const std::vector<double>& std,
-                      const Augmentation& augmentation, Tensor& y) {
+                      const std::vector<double>& mean, const std::vector<double>& std, const Augmentation& augmentation,
+                      Tensor& y) {
   Images all{images.dim(0), images.dim(1), images.dim(2), images.dim(3), {}, {}};
   ACTGRAD_CHECK(all.channels <= most_channels, "images of " + std::to_string(all.channels) + " channels");
   ACTGRAD_CHECK(y.device() == images.device(), "images and batch lie on different devices");

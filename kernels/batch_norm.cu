@@ -56,8 +56,7 @@ __global__ void moments_kernel(ColumnTiles tiles, const T* x, double* partial) {
   if (threadIdx.y != 0 || !inside) return;
   const double count = static_cast<double>(tiles.end(blockIdx.y) - first);
   for (int i = 0; i < Width; ++i) {
-    const auto moments =
-        formulas::moments_around(static_cast<double>(origin[i]), count, totals[i], totals[Width + i]);
+    const auto moments = formulas::moments_around(static_cast<double>(origin[i]), count, totals[i], totals[Width + i]);
     partial[partial_index<2>(tiles.columns, blockIdx.y, 0, c + i)] = moments.mean;
     partial[partial_index<2>(tiles.columns, blockIdx.y, 1, c + i)] = moments.squares;
   }
@@ -291,8 +290,8 @@ __global__ void input_gradient_kernel(ColumnTiles tiles, BackwardInputs<T> in, c
     const auto x = Group<T, Width>::load(in.x + at);
     auto values = masked<Kind>(in, affine, at, x);
     for (int i = 0; i < Width; ++i)
-      values[i] = formulas::batch_norm_gradient(values[i], x[i], affine.mean[i], affine.factor[i], own_centre[i],
-                                                own_slope[i]);
+      values[i] =
+          formulas::batch_norm_gradient(values[i], x[i], affine.mean[i], affine.factor[i], own_centre[i], own_slope[i]);
     if (mode == Write::accumulate) {
       const auto before = Group<T, Width>::load(dx + at);
       for (int i = 0; i < Width; ++i) values[i] += before[i];

@@ -20,8 +20,14 @@ struct Windows {
   std::int64_t height, width, channels, out_height, out_width;
 
   Windows(const Tensor& x, const Tensor& y, const PoolGeometry& g)
-      : size(g.size), stride(g.stride), padding(g.padding), height(x.dim(1)), width(x.dim(2)), channels(x.dim(3)),
-        out_height(y.dim(1)), out_width(y.dim(2)) {}
+      : size(g.size),
+        stride(g.stride),
+        padding(g.padding),
+        height(x.dim(1)),
+        width(x.dim(2)),
+        channels(x.dim(3)),
+        out_height(y.dim(1)),
+        out_width(y.dim(2)) {}
 
   struct Span {
     std::int64_t begin, end;
@@ -62,23 +68,23 @@ void max_pool(const Windows& w, const Tensor& x, Tensor& y, Tensor& argmax) {
   const T* const in = x.data<T>();
   T* const out = y.data<T>();
   std::uint8_t* const winners = argmax ? argmax.data<std::uint8_t>() : nullptr;
-  cuda::for_each_pixel<Width>(y.shape(), [=] __device__(std::int64_t n, std::int64_t oy, std::int64_t ox,
-                                                        std::int64_t c, std::int64_t at) {
-    Group<T, Width> best;
-    Group<std::uint8_t, Width> winner;
-    bool first = true;
-    w.for_each_input(n, oy, ox, c, [&](std::int64_t from, int index) {
-      const auto candidate = Group<T, Width>::load(in + from);
-      for (int i = 0; i < Width; ++i)
-        if (first || formulas::is_new_maximum(candidate[i], best[i])) {
-          best[i] = candidate[i];
-          winner[i] = static_cast<std::uint8_t>(index);
-        }
-      first = false;
-    });
-    best.store(out + at);
-    if (winners) winner.store(winners + at);
-  });
+  cuda::for_each_pixel<Width>(
+      y.shape(), [=] __device__(std::int64_t n, std::int64_t oy, std::int64_t ox, std::int64_t c, std::int64_t at) {
+        Group<T, Width> best;
+        Group<std::uint8_t, Width> winner;
+        bool first = true;
+        w.for_each_input(n, oy, ox, c, [&](std::int64_t from, int index) {
+          const auto candidate = Group<T, Width>::load(in + from);
+          for (int i = 0; i < Width; ++i)
+            if (first || formulas::is_new_maximum(candidate[i], best[i])) {
+              best[i] = candidate[i];
+              winner[i] = static_cast<std::uint8_t>(index);
+            }
+          first = false;
+        });
+        best.store(out + at);
+        if (winners) winner.store(winners + at);
+      });
 }
 
 // Where the gradient starts: from what is there, or from zero.

@@ -60,7 +60,11 @@ void flatten_backward_of(const Tensor& dy, Tensor& dx, Write mode) {
 struct Subsampling {
   std::int64_t height, width, channels, out_height, out_width, out_channels;
   Subsampling(const Tensor& x, const Tensor& y)
-      : height(x.dim(1)), width(x.dim(2)), channels(x.dim(3)), out_height(y.dim(1)), out_width(y.dim(2)),
+      : height(x.dim(1)),
+        width(x.dim(2)),
+        channels(x.dim(3)),
+        out_height(y.dim(1)),
+        out_width(y.dim(2)),
         out_channels(y.dim(3)) {}
   __device__ std::int64_t in_pixel(std::int64_t n, std::int64_t oy, std::int64_t ox) const {
     return ((n * height + 2 * oy) * width + 2 * ox) * channels;

@@ -9,7 +9,8 @@ namespace {
 // finish(j, Σ_r x[r, j]²) for x (rows, columns).
 template <class T, class Finish>
 void sum_squares(const Tensor& x, std::int64_t rows, std::int64_t columns, const Finish& finish) {
-  cuda::sum_columns(x.data<T>(), rows, columns, [] __device__(double v) { return v * v; }, finish);
+  cuda::sum_columns(
+      x.data<T>(), rows, columns, [] __device__(double v) { return v * v; }, finish);
 }
 
 template <class T>

@@ -129,7 +129,7 @@ void sum_columns(const T* x, std::int64_t rows, std::int64_t columns, const Term
   launch(wide_rows ? column_sums_kernel<wide<T>, T, Term> : column_sums_kernel<1, T, Term>, tiles.grid, tiles.block, 0,
          stream(), tiles, x, term, partial.data<double>());
   column_totals<1>(tiles, partial.data<double>(),
-                   [=] __device__(std::int64_t c, const double (&total)[1]) { finish(c, total[0]); });
+                   [=] __device__(std::int64_t c, const double(&total)[1]) { finish(c, total[0]); });
 }
 
 }  // namespace actgrad::cuda

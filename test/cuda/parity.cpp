@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <iostream>
 #include <limits>
 
@@ -59,6 +60,11 @@ Tensor place(const Tensor& x, Device device, Placement placement) {
     copy = Tensor::empty({x.numel() + 1}, x.dtype(), device).view(1, x.shape());
   copy.copy_from(x);
   return copy;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(Device{}), y = b.to(Device{});
+  return x.bytes() == y.bytes() && (x.bytes() == 0 || std::memcmp(x.raw(), y.raw(), x.bytes()) == 0);
 }
 
 double relative_distance(const Tensor& found, const Tensor& expected) {

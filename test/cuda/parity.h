@@ -34,8 +34,11 @@ Tensor place(const Tensor& x, Device device, Placement placement = Placement::al
 // must stand where they are expected.
 double relative_distance(const Tensor& found, const Tensor& expected);
 
+bool same_bits(const Tensor& a, const Tensor& b);
+
 // Calls f(tensors) with copies of `tensors` on the CPU and on the device. Afterwards all of them must agree, what f
-// writes as well as what it only reads, and so must the number that f returns, if it does.
+// writes as well as what it only reads, and so must the number that f returns, if it does. The device must find the
+// same bits in every order.
 //   check_parity({x, y}, 1e-6, [](std::vector<Tensor>& t) { relu_forward(t[0], t[1]); });
 template <class F>
 void check_parity(const std::vector<Tensor>& tensors, double tolerance, const F& f,
@@ -55,6 +58,7 @@ void check_parity(const std::vector<Tensor>& tensors, double tolerance, const F&
   };
   std::vector<Tensor> expected = copies_on(Device{}, Placement::aligned);
   const double number = call(expected);
+  std::vector<Tensor> first;
   in_several_orders([&] {
     std::vector<Tensor> found = copies_on(*device, placement);
     const double device_number = call(found);
@@ -64,7 +68,9 @@ void check_parity(const std::vector<Tensor>& tensors, double tolerance, const F&
       if (!tensors[i]) continue;
       CAPTURE(i, tensors[i].shape().to_string());
       CHECK(relative_distance(found[i], expected[i]) <= tolerance);
+      if (!first.empty()) CHECK(same_bits(found[i], first[i]));
     }
+    if (first.empty()) first = found;
   });
 }
 
