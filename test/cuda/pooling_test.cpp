@@ -92,8 +92,9 @@ TEMPLATE_TEST_CASE("average pooling agrees with the CPU", "", float, double) {
 TEMPLATE_TEST_CASE("global average pooling agrees with the CPU", "", float, double) {
   using T = TestType;
   const Placement placement = GENERATE(Placement::aligned, Placement::shifted);
-  for (const Shape& shape : {Shape{3, 8, 8, 64}, Shape{2, 1, 1, 5}, Shape{11, 5, 7, 33}, Shape{1, 3, 2, 1},
-                             Shape{2, 4, 4, 16}, Shape{2, 2, 2, 300}}) {
+  for (const Shape& shape :
+       {Shape{3, 8, 8, 64}, Shape{2, 1, 1, 5}, Shape{11, 5, 7, 33}, Shape{1, 3, 2, 1}, Shape{2, 4, 4, 16},
+        Shape{2, 2, 2, 300}, Shape{100, 2, 1, 2}}) {  // the last: several images per block
     CAPTURE(shape.to_string());
     const Tensor x = random_tensor<T>(shape, 1), y = random_tensor<T>({shape[0], shape[3]}, 2);
     check_parity(

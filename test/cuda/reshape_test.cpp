@@ -11,8 +11,9 @@ using namespace actgrad::test;
 TEMPLATE_TEST_CASE("flatten agrees with the CPU", "", float, double) {
   using T = TestType;
   const Placement placement = GENERATE(Placement::aligned, Placement::shifted);
-  for (const Shape& shape : {Shape{2, 5, 5, 16}, Shape{3, 5, 7, 33}, Shape{1, 1, 1, 1}, Shape{2, 1, 7, 3},
-                             Shape{2, 8, 8, 32}, Shape{0, 4, 4, 2}}) {
+  for (const Shape& shape :
+       {Shape{2, 5, 5, 16}, Shape{3, 5, 7, 33}, Shape{1, 1, 1, 1}, Shape{2, 1, 7, 3}, Shape{2, 8, 8, 32},
+        Shape{0, 4, 4, 2}, Shape{100, 3, 3, 2}}) {  // the last: several tiles per block
     CAPTURE(shape.to_string());
     const Tensor x = random_tensor<T>(shape, 1), y = random_tensor<T>({shape[0], shape[1] * shape[2] * shape[3]}, 2);
     check_parity(
