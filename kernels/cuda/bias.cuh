@@ -38,7 +38,7 @@ void add_bias(T* y, const T* bias, std::int64_t rows, std::int64_t columns) {
 
 // Every row of y (rows, columns) = bias (columns).
 template <class T>
-void repeat_bias(T* y, const T* bias, std::int64_t rows, std::int64_t columns) {
+void spread_bias(const T* bias, std::int64_t rows, std::int64_t columns, T* y) {
   write_bias(y, bias, rows, columns, false);
 }
 
