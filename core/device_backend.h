@@ -28,6 +28,10 @@ class DeviceBackend {
   // Makes the device the calling thread's. Throws UserError when it cannot be used.
   virtual void select(int device) = 0;
 
+  // Whether freed memory is kept for later requests, rounded up so that it fits more of them. A backend that looks for
+  // mistakes wants to see every allocation as it was asked for, and every end of one.
+  virtual bool keeps_memory() const { return true; }
+
   // Device memory, aligned to 256 bytes; null when there is not enough.
   virtual void* allocate(int device, std::size_t bytes) = 0;
   virtual void deallocate(int device, void* memory) noexcept = 0;

@@ -76,11 +76,11 @@ thread_local PoolInUse pool_in_use;
 
 class CachingAllocator {
  public:
-  explicit CachingAllocator(Device device) : device_(device) {}
+  explicit CachingAllocator(Device device) : device_(device), keeps_memory_(keeps_memory(device)) {}
 
   void* allocate(std::size_t bytes) {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     const bool pooled = pool_in_use.blocks && pool_in_use.device == device_;
     void* memory = take_from(pooled ? pool_in_use.blocks->free : free_, size);
@@ -92,9 +92,10 @@ class CachingAllocator {
   }
 
   void deallocate(void* memory, std::size_t bytes) noexcept {
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= size;
+<<<<<<< HEAD
 #if defined(__SANITIZE_ADDRESS__)
     // A cache would hide uses after free from the address sanitizer.
     statistics_.bytes_reserved -= size;
@@ -109,6 +110,14 @@ class CachingAllocator {
       owner->second->free[size].push_back(memory);
     }
 #endif
+=======
+    if (keeps_memory_) {
+      free_[size].push_back(memory);
+    } else {
+      statistics_.bytes_reserved -= size;
+      give_back(memory);
+    }
+>>>>>>> cuda-a
   }
 
   // The pool's blocks belong to everybody from now on.
@@ -139,6 +148,29 @@ class CachingAllocator {
   }
 
  private:
+<<<<<<< HEAD
+=======
+  static bool keeps_memory(Device device) {
+    if (!device.is_cpu()) return device_backend().keeps_memory();
+#if defined(__SANITIZE_ADDRESS__)
+    return false;  // a cache would hide uses after free from the address sanitizer
+#else
+    return true;
+#endif
+  }
+  std::size_t block_size(std::size_t bytes) const {
+    return keeps_memory_ || device_.is_cpu() ? size_class(bytes) : std::max<std::size_t>(bytes, 1);
+  }
+
+  void* take_cached(std::size_t size) {
+    auto found = free_.find(size);
+    if (found == free_.end() || found->second.empty()) return nullptr;
+    void* memory = found->second.back();
+    found->second.pop_back();
+    return memory;
+  }
+
+>>>>>>> cuda-a
   void* from_system(std::size_t size) {
     return device_.is_cpu() ? system_allocate(size) : device_backend().allocate(device_.index, size);
   }
@@ -176,6 +208,7 @@ class CachingAllocator {
   }
 
   Device device_;
+  bool keeps_memory_;
   std::mutex mutex_;
   FreeBlocks free_;
   std::unordered_map<void*, std::shared_ptr<MemoryPool::Blocks>> owners_;  // of blocks of pools

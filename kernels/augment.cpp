@@ -3,28 +3,14 @@
 #include <algorithm>
 #include <tuple>
 
-#include "core/random.h"
+#include "kernels/augment_formulas.h"
 #include "kernels/dispatch.h"
 #include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
 
-// Where the crop's top left corner lies in the image (outside of it: in the padding), and whether the crop is mirrored.
-struct Placement {
-  std::int64_t top = 0, left = 0;
-  bool flip = false;
-};
-
-// Image number i draws block i of its epoch's stream: word 0 the vertical offset in {0, …, 2·padding} (multiply-shift),
-// word 1 the horizontal one, the top bit of word 2 the flip.
-Placement draw(const Augmentation& a, std::uint64_t epoch, std::int32_t image) {
-  if (!a.enabled) return {};
-  const auto words = Random(a.seed, Purpose::augment, epoch).block(static_cast<std::uint64_t>(image));
-  const auto choices = static_cast<std::uint64_t>(2 * a.padding + 1);
-  const auto offset = [&](std::uint32_t word) { return static_cast<std::int64_t>(word * choices >> 32) - a.padding; };
-  return {offset(words[0]), offset(words[1]), (words[2] >> 31) != 0};
-}
+using formulas::Placement;
 
 // A row of the result: pixel x comes from column left + x of `row`, or, mirrored, from column left + width − 1 − x;
 // `row` is nullptr for a padded row. table: 256 normalised values per channel. Channels: the number of channels when
@@ -91,7 +77,7 @@ void gather_images(const Tensor& images, const Tensor& order, const StepValue<Da
     T* out = y.data<T>();
     for (std::int64_t i = 0; i < count; ++i) {
       const std::uint8_t* const image = pixels + chosen[i] * height * width * channels;
-      const Placement place = draw(augmentation, position.value().epoch, chosen[i]);
+      const Placement place = formulas::draw_placement(augmentation, position.value().epoch, chosen[i]);
       for (std::int64_t row = place.top; row < place.top + height; ++row, out += width * channels)
         copy(row >= 0 && row < height ? image + row * width * channels : nullptr, width, channels, place,
              table.data<T>(), out);

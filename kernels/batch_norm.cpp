@@ -87,9 +87,9 @@ void add_chunk_moments(const T* x, std::int64_t rows, std::int64_t channels, std
     std::memcpy(sums_of_squares, squares, sizeof squares);
     const double count = static_cast<double>(rows);
     for (std::int64_t j = 0; j < Count * width; ++j) {
-      const double s = static_cast<double>(sums[j]), q = static_cast<double>(sums_of_squares[j]);
-      join_moments(static_cast<double>(seen), mean[c + j], square[c + j], count,
-                   static_cast<double>(x[c + j]) + s / count, std::max(0.0, q - s * s / count));
+      const formulas::Moments chunk = formulas::moments_around(
+          static_cast<double>(x[c + j]), count, static_cast<double>(sums[j]), static_cast<double>(sums_of_squares[j]));
+      join_moments(static_cast<double>(seen), mean[c + j], square[c + j], count, chunk.mean, chunk.squares);
     }
   });
 }
@@ -230,7 +230,7 @@ void gradient_chunk(const BackwardInputs<T>& in, std::int64_t first, std::int64_
         const std::int64_t at = r * channels + c + i * width;
         const P x = load<P>(in.x + at);
         const P g = masked<Kind>(in, at, x, mean[i], factor[i], shift[i]);
-        const P dx = factor[i] * g - centre[i] - slope[i] * (x - mean[i]);
+        const P dx = formulas::batch_norm_gradient(g, x, mean[i], factor[i], centre[i], slope[i]);
         store<P>(out.dx + at, out.mode == Write::overwrite ? dx : load<P>(out.dx + at) + dx);
       }
   });
@@ -321,7 +321,7 @@ void batch_norm_forward_training(const Tensor& x, const Tensor& residual, const 
     T* const factor = factor_scratch.data<T>();
     const double rows = static_cast<double>(m.rows);
     const auto average = [&](T& running, double batch) {
-      running = T((1 - options.momentum) * static_cast<double>(running) + options.momentum * batch);
+      running = formulas::running_average(running, batch, options.momentum);
     };
     for (std::int64_t c = 0; c < m.channels; ++c) {
       const double batch_mean = sums.first(0)[c], squares = sums.second(0)[c];

@@ -11,14 +11,17 @@
 #include "kernels/cuda/runtime.h"
 #include "kernels/dispatch.h"
 #include "kernels/linear.h"
+#include "kernels/precision.h"
 #include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
 
-// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32.
+// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32, of which it can round the
+// factors to TF32 but not to bfloat16.
 bool by_library(const Tensor& x, ConvEngine engine) {
-  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0;
+  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0 &&
+         matrix_precision() != MatrixPrecision::bf16;
 }
 
 // Calls f(first, count, group, columns) for blocks of images whose column matrices take a quarter of a gigabyte at most:

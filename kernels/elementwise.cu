@@ -33,44 +33,51 @@ In<T> in(const Tensor& x) {
 
 template <class T>
 void relu_forward_of(const Tensor& x, Tensor& y) {
-  write_each<T>(y, Write::overwrite, [] __device__(T v) { return v < T(0) ? T(0) : v; }, in<T>(x));
+  write_each<T>(
+      y, Write::overwrite, [] __device__(T v) { return v < T(0) ? T(0) : v; }, in<T>(x));
 }
 
 template <class T>
 void relu_backward_of(const Tensor& dy, const Tensor& y, Tensor& dx, Write mode) {
-  write_each<T>(dx, mode, [] __device__(T gradient, T out) { return out > T(0) ? gradient : T(0); }, in<T>(dy), in<T>(y));
+  write_each<T>(
+      dx, mode, [] __device__(T gradient, T out) { return out > T(0) ? gradient : T(0); }, in<T>(dy), in<T>(y));
 }
 
 template <class T>
 void add_of(const Tensor& a, const Tensor& b, Tensor& y) {
-  write_each<T>(y, Write::overwrite, [] __device__(T left, T right) { return left + right; }, in<T>(a), in<T>(b));
+  write_each<T>(
+      y, Write::overwrite, [] __device__(T left, T right) { return left + right; }, in<T>(a), in<T>(b));
 }
 
 template <class T>
 void copy_of(const Tensor& x, Tensor& y, Write mode) {
-  write_each<T>(y, mode, [] __device__(T v) { return v; }, in<T>(x));
+  write_each<T>(
+      y, mode, [] __device__(T v) { return v; }, in<T>(x));
 }
 
 template <class T>
 void scale_of(Tensor& x, double factor) {
-  cuda::for_each_element(x.numel(), [a = T(factor)] __device__(T& v) { v *= a; }, InOut<T>{x.data<T>()});
+  cuda::for_each_element(
+      x.numel(), [a = T(factor)] __device__(T & v) { v *= a; }, InOut<T>{x.data<T>()});
 }
 
 template <class T>
 void mix_of(Tensor& x, double a, const Tensor& y, double b) {
   cuda::for_each_element(
-      x.numel(), [own = T(a), other = T(b)] __device__(T& v, const T& w) { v = own * v + other * w; },
+      x.numel(), [own = T(a), other = T(b)] __device__(T & v, const T& w) { v = own * v + other * w; },
       InOut<T>{x.data<T>()}, in<T>(y));
 }
 
 template <class T>
 void fill_of(Tensor& x, double value) {
-  cuda::for_each_element(x.numel(), [v = T(value)] __device__(T& out) { out = v; }, Out<T>{x.data<T>()});
+  cuda::for_each_element(
+      x.numel(), [v = T(value)] __device__(T & out) { out = v; }, Out<T>{x.data<T>()});
 }
 
 template <class From, class To>
 void cast_elements(const Tensor& x, Tensor& y) {
-  write_each<To>(y, Write::overwrite, [] __device__(From v) { return static_cast<To>(v); }, in<From>(x));
+  write_each<To>(
+      y, Write::overwrite, [] __device__(From v) { return static_cast<To>(v); }, in<From>(x));
 }
 template <class From>
 void cast_of(const Tensor& x, Tensor& y) {

@@ -16,10 +16,45 @@ namespace actgrad::kernels::formulas {
 
 // Batch normalisation of one value; factor = scale/√(σ² + ε). Subtracting the mean first keeps the digits that
 // factor·x − factor·mean would lose when the mean is large. Forward and backward passes must agree on the sign of the
-// result (the mask of a fused ReLU), so both call this.
+// result (the mask of a fused ReLU), so both call this; a CUDA compiler is not left to choose per call how it rounds.
 template <class P>
 ACTGRAD_HOST_DEVICE inline P batch_norm(P x, P mean, P factor, P shift) {
+#ifdef __CUDA_ARCH__
+  using std::fma;
+  return fma(x - mean, factor, shift);
+#else
   return (x - mean) * factor + shift;
+#endif
+}
+
+// The gradient of batch_norm's result (g of it) with respect to x, through the batch's statistics too:
+// centre = factor · mean of g, slope = factor · mean of g·(x − mean) / (σ² + ε); both 0 when statistics are constants.
+template <class P>
+ACTGRAD_HOST_DEVICE inline P batch_norm_gradient(P g, P x, P mean, P factor, P centre, P slope) {
+  return factor * g - centre - slope * (x - mean);
+}
+
+// Mean and Σ(x − mean)² of `count` numbers, from Σ d and Σ d² of their differences d to one of them, `origin`: sums of
+// small numbers, so that little cancels.
+struct Moments {
+  double mean, squares;
+};
+ACTGRAD_HOST_DEVICE inline Moments moments_around(double origin, double count, double sum, double sum_of_squares) {
+  const double squares = sum_of_squares - sum * sum / count;
+  return {origin + sum / count, squares > 0 ? squares : 0};
+}
+
+// The running statistic after a batch.
+template <class T>
+ACTGRAD_HOST_DEVICE inline T running_average(T running, double batch, double momentum) {
+  return T((1 - momentum) * static_cast<double>(running) + momentum * batch);
+}
+
+// Whether `candidate` takes the place of the maximum of those before it (lane by lane, of packs). Of equal ones the
+// first stays; NaN wins always, so that it shows.
+template <class P>
+ACTGRAD_HOST_DEVICE inline auto is_new_maximum(P candidate, P maximum) {
+  return (candidate > maximum) | (candidate != candidate);
 }
 
 // a/b, but 0 where b is 0: what has never had a gradient does not move, also without an ε. NaN stays NaN.

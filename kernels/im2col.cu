@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "kernels/cuda/group.cuh"
 #include "kernels/cuda/im2col.h"
 #include "kernels/cuda/runtime.h"
 
@@ -7,12 +8,6 @@ namespace actgrad::cuda {
 namespace {
 
 using kernels::Conv2dGeometry;
-
-// `Width` neighbouring channels.
-template <class T, int Width>
-struct alignas(sizeof(T) * Width) Channels {
-  T values[Width];
-};
 
 // The geometry as kernels need it, with channels counted in packs of `width`.
 struct Patches {
@@ -60,7 +55,7 @@ __global__ void im2col_kernel(Patches p, Index entries, const Pack* x, Pack* col
 
 // One thread per pixel and channel (or pack of them): it gathers what would otherwise have to be added by atomics.
 template <class Index, class T, int Width>
-__global__ void col2im_kernel(Patches p, Index entries, const Channels<T, Width>* columns, Channels<T, Width>* dx,
+__global__ void col2im_kernel(Patches p, Index entries, const Group<T, Width>* columns, Group<T, Width>* dx,
                               bool accumulate) {
   for (Index e = static_cast<Index>(first_element()); e < entries; e += static_cast<Index>(element_step())) {
     Index rest = e;
@@ -71,7 +66,7 @@ __global__ void col2im_kernel(Patches p, Index entries, const Channels<T, Width>
     };
     const int c = next(p.channels), ix = next(p.width), iy = next(p.height);
     const auto n = static_cast<std::int64_t>(rest);
-    Channels<T, Width> sum{};
+    Group<T, Width> sum{};
     for (int ky = 0; ky < p.kernel_h; ++ky) {
       const int y = iy + p.padding - ky * p.dilation;  // = oy · stride, if the patch at oy holds this pixel at ky
       if (y < 0 || y % p.stride != 0 || y / p.stride >= p.out_height) continue;
@@ -79,13 +74,13 @@ __global__ void col2im_kernel(Patches p, Index entries, const Channels<T, Width>
         const int x = ix + p.padding - kx * p.dilation;
         if (x < 0 || x % p.stride != 0 || x / p.stride >= p.out_width) continue;
         const std::int64_t row = (n * p.out_height + y / p.stride) * p.out_width + x / p.stride;
-        const Channels<T, Width> entry = columns[((row * p.kernel_h + ky) * p.kernel_w + kx) * p.channels + c];
-        for (int i = 0; i < Width; ++i) sum.values[i] += entry.values[i];
+        const Group<T, Width> entry = columns[((row * p.kernel_h + ky) * p.kernel_w + kx) * p.channels + c];
+        for (int i = 0; i < Width; ++i) sum[i] += entry[i];
       }
     }
-    Channels<T, Width>& pixel = dx[((n * p.height + iy) * p.width + ix) * p.all_channels + p.first_channel + c];
+    Group<T, Width>& pixel = dx[((n * p.height + iy) * p.width + ix) * p.all_channels + p.first_channel + c];
     if (accumulate)
-      for (int i = 0; i < Width; ++i) sum.values[i] += pixel.values[i];
+      for (int i = 0; i < Width; ++i) sum[i] += pixel[i];
     pixel = sum;
   }
 }
@@ -109,7 +104,7 @@ bool in_packs(const Conv2dGeometry& g, const void* one, const void* other) {
 
 template <class T, int Width>
 void im2col_in_packs(const Conv2dGeometry& g, const T* x, std::int64_t count, std::int64_t group, T* columns) {
-  using Pack = Channels<T, Width>;
+  using Pack = Group<T, Width>;
   with_index(count * g.out_height() * g.out_width() * g.patch_size() / Width, [&](auto entries) {
     launch(im2col_kernel<decltype(entries), Pack>, blocks_for(static_cast<std::int64_t>(entries)), block_size, 0,
            stream(), Patches(g, group, Width), entries, reinterpret_cast<const Pack*>(x),
@@ -120,7 +115,7 @@ void im2col_in_packs(const Conv2dGeometry& g, const T* x, std::int64_t count, st
 template <class T, int Width>
 void col2im_in_packs(const Conv2dGeometry& g, const T* columns, std::int64_t count, std::int64_t group, T* dx,
                      Write mode) {
-  using Pack = Channels<T, Width>;
+  using Pack = Group<T, Width>;
   with_index(count * g.height * g.width * g.group_in() / Width, [&](auto entries) {
     launch(col2im_kernel<decltype(entries), T, Width>, blocks_for(static_cast<std::int64_t>(entries)), block_size, 0,
            stream(), Patches(g, group, Width), entries, reinterpret_cast<const Pack*>(columns),
@@ -134,7 +129,7 @@ template <class T>
 void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group,
             T* columns) {
   if (count == 0) return;
-  constexpr int width = 16 / sizeof(T);
+  constexpr int width = wide<T>;
   const T* const images = x + first * g.height * g.width * g.in_channels;
   if (in_packs<T, width>(g, images, columns))
     im2col_in_packs<T, width>(g, images, count, group, columns);
@@ -146,7 +141,7 @@ template <class T>
 void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group,
             T* dx, Write mode) {
   if (count == 0) return;
-  constexpr int width = 16 / sizeof(T);
+  constexpr int width = wide<T>;
   T* const images = dx + first * g.height * g.width * g.in_channels;
   if (in_packs<T, width>(g, columns, images))
     col2im_in_packs<T, width>(g, columns, count, group, images, mode);

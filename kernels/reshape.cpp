@@ -138,12 +138,14 @@ void subsample_pad_backward(const Tensor& dy, std::int64_t before, Tensor& dx, W
 
 Tensor ohwi_to_oihw(const Tensor& weight) {
   ACTGRAD_CHECK(weight.rank() == 4, weight.shape().to_string());
+  ACTGRAD_DISPATCH(ohwi_to_oihw, weight, weight);
   const std::int64_t o = weight.dim(0), h = weight.dim(1), w = weight.dim(2), i = weight.dim(3);
   return swap_inner(weight, h * w, i, {o, i, h, w});
 }
 
 Tensor oihw_to_ohwi(const Tensor& weight) {
   ACTGRAD_CHECK(weight.rank() == 4, weight.shape().to_string());
+  ACTGRAD_DISPATCH(oihw_to_ohwi, weight, weight);
   const std::int64_t o = weight.dim(0), i = weight.dim(1), h = weight.dim(2), w = weight.dim(3);
   return swap_inner(weight, i, h * w, {o, h, w, i});
 }

@@ -17,9 +17,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Options that say where things lie or how fast they go.
-const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads"};
+const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads", "graph"};
 // Options that --resume accepts although they differ from the record.
-const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir"};
+const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir", "graph"};
 // The source of a data set that nobody named.
 const std::string found_in_directory = "what lies in the data directory";
 
@@ -134,6 +134,12 @@ Schedule RunConfig::schedule() const {
   return schedule;
 }
 
+kernels::MatrixPrecision RunConfig::matrix_precision() const {
+  const std::string& text = run.text("precision");
+  if (text == "tf32") return kernels::MatrixPrecision::tf32;
+  return text == "bf16" ? kernels::MatrixPrecision::bf16 : kernels::MatrixPrecision::full;
+}
+
 GivenOptions RunConfig::values() const {
   GivenOptions values;
   for (const Options* options : {&run, &model, &optimizer})
@@ -181,6 +187,8 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   }
   if (!config.run.was_set("augment")) config.run.set("augment", dataset_augmented(config.data_name()));
   config.run.set("device", Device::parse(config.run.text("device")).name());
+  if (config.matrix_precision() != kernels::MatrixPrecision::full && config.run.text("device") == "cpu")
+    throw UserError("--precision " + config.run.text("precision") + ": only on a CUDA device");
   kernels::parse_conv_engine(config.run.text("conv"));
   check_schedule(config, given);
   resolve_optimizer(config, given, file);

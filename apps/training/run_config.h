@@ -23,7 +23,9 @@ struct RunConfig {
   const std::string& model_name() const { return run.text("model"); }
   const std::string& optimizer_name() const { return run.text("optim"); }
   const std::string& data_name() const { return run.text("data"); }
+  // The types of --precision: of all numbers, and of matrix products' factors.
   DType dtype() const { return run.text("precision") == "fp64" ? DType::float64 : DType::float32; }
+  kernels::MatrixPrecision matrix_precision() const;
   Schedule schedule() const;
 
   // Every option, in the order of the tables; resolve_config gives the same again.

@@ -12,6 +12,7 @@
 #include "core/atomic_file.h"
 #include "kernels/elementwise.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 
 namespace actgrad {
 namespace {
@@ -68,8 +69,8 @@ class Run {
   void use(RunDirectory directory) {
     directory_.emplace(std::move(directory));
     config_.run.set("out", directory_->path());
-    std::printf("%srun: %s, %lld CPU threads\n", describe_run(config_, *model_).c_str(), directory_->path().c_str(),
-                static_cast<long long>(config_.run.integer("threads")));
+    std::printf("%srun: %s, %s, %s\n", describe_run(config_, *model_).c_str(), directory_->path().c_str(),
+                describe_device().c_str(), config_.run.text("precision").c_str());
     std::fflush(stdout);
   }
 
@@ -107,6 +108,12 @@ class Run {
   }
 
  private:
+  std::string describe_device() const {
+    const Device device = model_->parameters().device();
+    if (device.is_cpu()) return std::to_string(config_.run.integer("threads")) + " CPU threads";
+    return device.name() + " (" + device_backend().description(device.index) + ")";
+  }
+
   void save_state() {
     save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
   }
@@ -138,6 +145,7 @@ class Run {
 
 void prepare_process(const RunConfig& config) {
   kernels::set_threads(static_cast<int>(config.run.integer("threads")));
+  kernels::set_matrix_precision(config.matrix_precision());
   catch_stop_signals();
 }
 

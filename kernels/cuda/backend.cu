@@ -1,4 +1,5 @@
 // CUDA devices for core: memory, copies, the stream. One process works on one device.
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -102,6 +103,14 @@ class Backend final : public DeviceBackend {
     multiprocessors_ = properties.multiProcessorCount;
   }
 
+#ifdef ACTGRAD_CUDA_EMULATOR
+  // The emulator sees what goes behind a tensor's end, and who uses freed memory. A captured graph needs the cache,
+  // for nothing can be allocated during a capture.
+  bool keeps_memory() const override {
+    return std::getenv("ACTGRAD_EMULATOR_KEEPS_MEMORY") != nullptr;
+  }
+#endif
+
   void* allocate(int, std::size_t bytes) override {
     void* memory = nullptr;
     const cudaError_t status = cudaMalloc(&memory, bytes);
@@ -112,7 +121,9 @@ class Backend final : public DeviceBackend {
     check(status, "cudaMalloc", __FILE__, __LINE__);
     return memory;
   }
-  void deallocate(int, void* memory) noexcept override { cudaFree(memory); }  // waits for the device by itself
+  void deallocate(int, void* memory) noexcept override {
+    cudaFree(memory);
+  }  // waits for the device by itself
 
   void copy(void* to, const void* from, std::size_t bytes) override {
     ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()));
@@ -151,8 +162,12 @@ class Backend final : public DeviceBackend {
     ACTGRAD_CHECK(stream_, "no CUDA device was selected");
     return stream_;
   }
-  int device() const { return device_; }
-  int multiprocessors() const { return multiprocessors_; }
+  int device() const {
+    return device_;
+  }
+  int multiprocessors() const {
+    return multiprocessors_;
+  }
 
  private:
   static cudaDeviceProp properties_of(int device) {

@@ -50,9 +50,10 @@ struct Grid {
   std::source_location place;
 };
 
-// Runs kernel(arguments…) on `grid` blocks of `block` threads with `shared_bytes` of dynamic shared memory, in `stream`.
-// The arguments are converted to the kernel's parameter types and copied. Throws InternalError with file and line if
-// the launch is refused; errors while the kernel runs appear at a later call, except in the emulator, which throws here.
+// Runs kernel(arguments…) on `grid` blocks of `block` threads with `shared_bytes` of dynamic shared memory, in
+// `stream`. The arguments are converted to the kernel's parameter types and copied. Throws InternalError with file and
+// line if the launch is refused; errors while the kernel runs appear at a later call, except in the emulator, which
+// throws here.
 template <class... Parameters>
 void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
             std::type_identity_t<Parameters>... arguments) {
@@ -62,8 +63,8 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
       cuda_emulator::launch(cuda_emulator::Shape{grid.size, block, shared_bytes}, stream, kernel, arguments...);
 #else
   void* addresses[] = {const_cast<void*>(static_cast<const void*>(&arguments))..., nullptr};
-  const cudaError_t status = cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid.size, block, addresses,
-                                              shared_bytes, stream);
+  const cudaError_t status =
+      cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid.size, block, addresses, shared_bytes, stream);
 #endif
   check(status, "kernel launch", grid.place.file_name(), static_cast<int>(grid.place.line()));
 }

@@ -1,4 +1,4 @@
-// Sums whose order is fixed: the same bits every time.
+// Sums whose order is fixed: the same bits every time; and maxima.
 #pragma once
 
 #include "kernels/cuda/runtime.h"
@@ -9,6 +9,16 @@ namespace actgrad::cuda {
 template <class T>
 __device__ T warp_sum(T value) {
   for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, offset);
+  return value;
+}
+
+// The largest `value` over the 32 lanes of a warp, in every lane. NaN may be lost.
+template <class T>
+__device__ T warp_max(T value) {
+  for (int offset = 16; offset > 0; offset /= 2) {
+    const T other = __shfl_xor_sync(0xFFFFFFFFu, value, offset);
+    value = value < other ? other : value;
+  }
   return value;
 }
 

@@ -24,7 +24,7 @@ inline unsigned blocks_for(std::int64_t n, int threads_per_block = block_size) {
   return static_cast<unsigned>(std::clamp<std::int64_t>(wanted, 1, 16 * std::int64_t{multiprocessors()}));
 }
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(ACTGRAD_CUDA_EMULATOR)
 // The first element of this thread, and the step to its next one.
 __device__ inline std::int64_t first_element() {
   return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;

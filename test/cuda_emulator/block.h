@@ -11,6 +11,7 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "test/cuda_emulator/device.h"
@@ -25,7 +26,8 @@ struct Plan {
   Shape shape;
   std::shared_ptr<const KernelCall> call;
   std::uint64_t seed;
-  std::uint32_t number;                // of this launch, from 1
+  std::uint64_t id;                    // of this launch, among all
+  std::uint32_t number;                // of this launch since the seed was set, from 1
   std::vector<uint3> thread_position;  // threadIdx by the linear index
 
   std::size_t threads() const { return thread_position.size(); }
@@ -34,9 +36,11 @@ struct Plan {
 // The first mistake of a launch, with what was known on the spot.
 struct Failure {
   std::string message;
-  const void* fault = nullptr;          // the address that could not be accessed, if `faulted`
+  const void* fault = nullptr;  // the address that could not be accessed, if `faulted`
   bool faulted = false;
-  const void* code = nullptr;           // the instruction, if known
+  const void* code = nullptr;        // the instruction, if known
+  std::string other;                 // the earlier access that it collides with, if there is one: who,
+  const void* other_code = nullptr;  // and where
   bool in_thread = false;
   uint3 block{}, thread{};
 };
@@ -75,6 +79,8 @@ class Block {
   unsigned present(std::size_t warp) const { return warps_[warp].present; }
   const char* static_shared() const { return static_shared_; }
   std::size_t static_shared_bytes() const { return static_shared_bytes_; }
+  const char* code_begin() const { return code_begin_; }  // what the program or module that holds the kernel occupies
+  const char* code_end() const { return code_end_; }
 
  private:
   enum class State : std::uint8_t { fresh, ready, running, at_barrier, at_warp, left };
@@ -93,8 +99,8 @@ class Block {
     unsigned mask;
     int width;
     unsigned arrived = 0;
-    std::uint64_t value[32];
-    int argument[32];
+    std::uint64_t value[32]{};
+    int argument[32]{};
   };
   struct Warp {
     unsigned present = 0;  // lanes that exist and have not left the kernel
@@ -147,6 +153,8 @@ class Block {
 
   char* static_shared_ = nullptr;  // this thread's copy of the kernel's module's zero-initialised thread-locals
   std::size_t static_shared_bytes_ = 0;
+  const char* code_begin_ = nullptr;
+  const char* code_end_ = nullptr;
   char* dynamic_mapping_ = nullptr;
   std::size_t dynamic_mapping_bytes_ = 0;
   char* dynamic_ = nullptr;  // ends where a page that faults begins

@@ -27,12 +27,25 @@ enum class Vote { none, count, all, any };
 int barrier(Vote vote, int predicate, Where where);
 
 enum class WarpOperation {
-  sync, ballot, all, any,  // lanes that have left the kernel need not come
-  shuffle, shuffle_up, shuffle_down, shuffle_xor,  // every lane of the mask must come
-  add, min_signed, max_signed, min_unsigned, max_unsigned, bit_and, bit_or, bit_xor
+  sync,
+  ballot,
+  all,
+  any,  // lanes that have left the kernel need not come
+  shuffle,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,  // every lane of the mask must come
+  add,
+  min_signed,
+  max_signed,
+  min_unsigned,
+  max_unsigned,
+  bit_and,
+  bit_or,
+  bit_xor
 };
-// Waits for the lanes of `mask`; `argument` is a shuffle's lane or distance. Shuffling from a lane outside the mask gives
-// bytes of 0xFF.
+// Waits for the lanes of `mask`; `argument` is a shuffle's lane or distance. Shuffling from a lane outside the mask
+// gives bytes of 0xFF.
 std::uint64_t warp(WarpOperation operation, unsigned mask, std::uint64_t value, int argument, int width, Where where);
 
 void fence();
@@ -106,13 +119,12 @@ inline unsigned __activemask() {
   return actgrad::cuda_emulator::active_mask();
 }
 
-#define ACTGRAD_SHUFFLE(name, operation, Argument)                                                             \
-  template <class T>                                                                                           \
-  T name(unsigned mask, T value, Argument argument, int width = 32, ACTGRAD_WHERE) {                           \
-    return actgrad::cuda_emulator::from_bits<T>(                                                               \
-        actgrad::cuda_emulator::warp(actgrad::cuda_emulator::WarpOperation::operation, mask,                   \
-                                     actgrad::cuda_emulator::to_bits(value), static_cast<int>(argument), width, \
-                                     where));                                                                  \
+#define ACTGRAD_SHUFFLE(name, operation, Argument)                                                      \
+  template <class T>                                                                                    \
+  T name(unsigned mask, T value, Argument argument, int width = 32, ACTGRAD_WHERE) {                    \
+    return actgrad::cuda_emulator::from_bits<T>(actgrad::cuda_emulator::warp(                           \
+        actgrad::cuda_emulator::WarpOperation::operation, mask, actgrad::cuda_emulator::to_bits(value), \
+        static_cast<int>(argument), width, where));                                                     \
   }
 ACTGRAD_SHUFFLE(__shfl_sync, shuffle, int)
 ACTGRAD_SHUFFLE(__shfl_up_sync, shuffle_up, unsigned)
@@ -120,10 +132,10 @@ ACTGRAD_SHUFFLE(__shfl_down_sync, shuffle_down, unsigned)
 ACTGRAD_SHUFFLE(__shfl_xor_sync, shuffle_xor, int)
 #undef ACTGRAD_SHUFFLE
 
-#define ACTGRAD_REDUCE(name, T, operation)                                                            \
-  inline T name(unsigned mask, T value, ACTGRAD_WHERE) {                                              \
-    return static_cast<T>(actgrad::cuda_emulator::warp(actgrad::cuda_emulator::WarpOperation::operation, \
-                                                       mask, static_cast<unsigned>(value), 0, 32, where)); \
+#define ACTGRAD_REDUCE(name, T, operation)                                                                     \
+  inline T name(unsigned mask, T value, ACTGRAD_WHERE) {                                                       \
+    return static_cast<T>(actgrad::cuda_emulator::warp(actgrad::cuda_emulator::WarpOperation::operation, mask, \
+                                                       static_cast<unsigned>(value), 0, 32, where));           \
   }
 ACTGRAD_REDUCE(__reduce_add_sync, int, add)
 ACTGRAD_REDUCE(__reduce_add_sync, unsigned, add)
@@ -138,9 +150,9 @@ ACTGRAD_REDUCE(__reduce_xor_sync, unsigned, bit_xor)
 #undef ACTGRAD_WHERE
 
 // One overload per type that CUDA knows, so that an argument converts as it does there.
-#define ACTGRAD_ATOMIC(name, operation, T)                                                                           \
-  inline T name(T* address, T value) {                                                                               \
-    return actgrad::cuda_emulator::atomic<T>(actgrad::cuda_emulator::Atomic::operation, address, value);             \
+#define ACTGRAD_ATOMIC(name, operation, T)                                                               \
+  inline T name(T* address, T value) {                                                                   \
+    return actgrad::cuda_emulator::atomic<T>(actgrad::cuda_emulator::Atomic::operation, address, value); \
   }
 #define ACTGRAD_INTEGER_ATOMIC(name, operation) \
   ACTGRAD_ATOMIC(name, operation, int)          \
@@ -163,8 +175,8 @@ ACTGRAD_INTEGER_ATOMIC(atomicXor, bit_xor)
 #undef ACTGRAD_INTEGER_ATOMIC
 #undef ACTGRAD_ATOMIC
 
-#define ACTGRAD_CAS(T)                                                    \
-  inline T atomicCAS(T* address, T expected, T desired) {                 \
+#define ACTGRAD_CAS(T)                                                              \
+  inline T atomicCAS(T* address, T expected, T desired) {                           \
     return actgrad::cuda_emulator::compare_and_swap<T>(address, expected, desired); \
   }
 ACTGRAD_CAS(int)

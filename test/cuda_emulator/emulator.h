@@ -25,7 +25,8 @@ std::uint64_t seed();
 void set_seed(std::uint64_t seed);
 
 // Declares that a library's stand-in reads or writes device memory, from the host, as a launch of its own would: throws
-// KernelError unless [pointer, pointer + bytes) lies within one allocation; tells the checker that the bytes are written.
+// KernelError unless [pointer, pointer + bytes) lies within one allocation; tells the checker that the bytes are
+// written.
 void library_reads(const void* pointer, std::size_t bytes);
 void library_writes(void* pointer, std::size_t bytes);
 

@@ -54,7 +54,7 @@ void prepare_thread_for_faults() {
 }
 
 FaultHandlers::FaultHandlers() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   for (std::size_t i = 0; i < std::size(signals); ++i) sigaction(signals[i], &action, &previous[i]);

@@ -42,7 +42,8 @@ actgrad_switch_stacks:
 
 void prepare(Context& context, void* low, std::size_t bytes, void (*entry)()) {
   // At a function's first instruction the stack pointer is 8 below a multiple of 16: as after a call.
-  auto* top = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(low) + bytes - 8 & ~std::uintptr_t{15});
+  auto* top =
+      reinterpret_cast<std::uintptr_t*>((reinterpret_cast<std::uintptr_t>(low) + bytes - 8) & ~std::uintptr_t{15});
   *--top = 0;                                        // the return address of `entry`: none
   *--top = reinterpret_cast<std::uintptr_t>(entry);  // what the switch jumps to
   for (int preserved = 0; preserved < 6; ++preserved) *--top = 0;
@@ -70,8 +71,8 @@ void switch_context(Context& from, Context& to) {
 #endif
 
 Stacks::Stacks(std::size_t count) : count_(count) {
-  void* memory = mmap(nullptr, count * (page + bytes), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, count * (page + bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   base_ = static_cast<char*>(memory);
 }

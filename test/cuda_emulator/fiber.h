@@ -1,4 +1,5 @@
-// Fibers: stacks of their own within one operating-system thread, switched by hand. A fiber never moves to another thread.
+// Fibers: stacks of their own within one operating-system thread, switched by hand. A fiber never moves to another
+// thread.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Arithmetic that nvcc knows and C++ does not: intrinsics, bit counting, min and max. Fast versions are the accurate ones
-// here, so results differ from a GPU's in the last bits.
+// Arithmetic that nvcc knows and C++ does not: intrinsics, bit counting, min and max. Fast versions are the accurate
+// ones here, so results differ from a GPU's in the last bits.
 #pragma once
 
 #include <algorithm>
@@ -161,11 +161,11 @@ void __stcg(T* address, T value) {
 }
 
 // The pairs of types that CUDA's min and max take.
-#define ACTGRAD_MIN_MAX(Result, A, B)                                                          \
-  constexpr Result min(A a, B b) {                                                             \
+#define ACTGRAD_MIN_MAX(Result, A, B)                                                                         \
+  constexpr Result min(A a, B b) {                                                                            \
     return static_cast<Result>(b) < static_cast<Result>(a) ? static_cast<Result>(b) : static_cast<Result>(a); \
-  }                                                                                            \
-  constexpr Result max(A a, B b) {                                                             \
+  }                                                                                                           \
+  constexpr Result max(A a, B b) {                                                                            \
     return static_cast<Result>(a) < static_cast<Result>(b) ? static_cast<Result>(b) : static_cast<Result>(a); \
   }
 #define ACTGRAD_MIN_MAX_INTEGER(S, U) \

@@ -39,8 +39,8 @@ class KernelCallOf final : public KernelCall {
   std::tuple<Parameters...> arguments_;
 };
 
-// Runs the kernel, or records it if the stream is being captured. Returns what cudaLaunchKernel would; throws KernelError
-// (emulator.h) if the kernel is caught doing something that it must not.
+// Runs the kernel, or records it if the stream is being captured. Returns what cudaLaunchKernel would; throws
+// KernelError (emulator.h) if the kernel is caught doing something that it must not.
 cudaError_t launch(const Shape& shape, cudaStream_t stream, std::shared_ptr<const KernelCall> call);
 
 template <class... Parameters>

@@ -38,7 +38,7 @@ void* Memory::allocate(std::size_t bytes, Allocation::Kind kind) {
   made.begin = guard - std::max(padded, alignment);
   std::memset(made.begin, 0xFF, bytes);
   std::memset(made.begin + bytes, pattern, static_cast<std::size_t>(guard - made.begin) - bytes);
-  made.shadow = checker::allocated(made.begin, bytes, kind != Allocation::Kind::device);
+  made.shadow = checker::allocated(bytes, kind != Allocation::Kind::device);
   used_ += bytes;
   Allocation& stored = allocations_[reinterpret_cast<std::uintptr_t>(guard + page)] = made;
   if (stored.begin + bytes != guard) patterned_[reinterpret_cast<std::uintptr_t>(stored.begin)] = &stored;
@@ -91,7 +91,8 @@ std::string Memory::describe(const void* address) {
   const Allocation& near = after->second;
   const auto* byte = static_cast<const char*>(address);
   if (byte < near.mapping) return "";
-  const std::string what = (near.freed ? "a freed allocation of " : "an allocation of ") + std::to_string(near.bytes) + " bytes";
+  const std::string what =
+      (near.freed ? "a freed allocation of " : "an allocation of ") + std::to_string(near.bytes) + " bytes";
   if (byte < near.begin) return std::to_string(near.begin - byte) + " bytes before " + what;
   const auto offset = static_cast<std::size_t>(byte - near.begin);
   if (offset < near.bytes) return "byte " + std::to_string(offset) + " of " + what;

@@ -24,8 +24,8 @@ struct Allocation {
 
 class Memory {
  public:
-  // What begins here is aligned as widely as any load of a kernel; so up to 15 bytes can lie between an allocation's end
-  // and the guard page. They hold a pattern, see damaged().
+  // What begins here is aligned as widely as any load of a kernel; so up to 15 bytes can lie between an allocation's
+  // end and the guard page. They hold a pattern, see damaged().
   static constexpr std::size_t alignment = 16;
 
   static Memory& instance();
@@ -51,7 +51,8 @@ class Memory {
   std::size_t used_ = 0;
 };
 
-// Held by launches and by everything that changes device memory or streams: the emulated device does one thing at a time.
+// Held by launches and by everything that changes device memory or streams: the emulated device does one thing at a
+// time.
 std::recursive_mutex& device_mutex();
 
 }  // namespace actgrad::cuda_emulator

@@ -1,5 +1,5 @@
-// The CUDA runtime's device: one, "actgrad emulator", with the limits of compute capability 8.0. And launches, as they are
-// refused or accepted there.
+// The CUDA runtime's device: one, "actgrad emulator", with the limits of compute capability 8.0. And launches, as they
+// are refused or accepted there.
 #include <cuda_runtime_api.h>
 
 #include <cstring>
@@ -30,9 +30,10 @@ std::map<const void*, int>& requested_shared() {
 
 cudaError_t check_shape(const Shape& shape, const void* function) {
   const auto& [grid, block, shared_bytes] = shape;
-  const bool sane = block.x >= 1 && block.y >= 1 && block.z >= 1 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 &&
-                    std::size_t{block.x} * block.y * block.z <= most_threads_per_block && grid.x >= 1 && grid.y >= 1 &&
-                    grid.z >= 1 && grid.x <= 0x7FFFFFFFu && grid.y <= 65535 && grid.z <= 65535;
+  const bool sane = block.x >= 1 && block.y >= 1 && block.z >= 1 && block.x <= 1024 && block.y <= 1024 &&
+                    block.z <= 64 && std::size_t{block.x} * block.y * block.z <= most_threads_per_block &&
+                    grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= 0x7FFFFFFFu && grid.y <= 65535 &&
+                    grid.z <= 65535;
   if (!sane) return cudaErrorInvalidConfiguration;
   const auto requested = requested_shared().find(function);
   const int limit = requested == requested_shared().end() ? shared_per_block : requested->second;
@@ -71,19 +72,19 @@ cudaError_t cudaPeekAtLastError() {
   return last_error;
 }
 
-#define ACTGRAD_ERRORS(ERROR)                                                             \
-  ERROR(cudaSuccess, "no error")                                                          \
-  ERROR(cudaErrorInvalidValue, "invalid argument")                                        \
-  ERROR(cudaErrorMemoryAllocation, "out of memory")                                       \
-  ERROR(cudaErrorInvalidConfiguration, "invalid configuration argument")                  \
-  ERROR(cudaErrorInvalidDevice, "invalid device ordinal")                                 \
-  ERROR(cudaErrorInvalidResourceHandle, "invalid resource handle")                        \
-  ERROR(cudaErrorNotSupported, "operation not supported")                                 \
-  ERROR(cudaErrorIllegalState, "the operation cannot be performed in the present state")  \
-  ERROR(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing") \
-  ERROR(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture") \
-  ERROR(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences") \
-  ERROR(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began") \
+#define ACTGRAD_ERRORS(ERROR)                                                                                  \
+  ERROR(cudaSuccess, "no error")                                                                               \
+  ERROR(cudaErrorInvalidValue, "invalid argument")                                                             \
+  ERROR(cudaErrorMemoryAllocation, "out of memory")                                                            \
+  ERROR(cudaErrorInvalidConfiguration, "invalid configuration argument")                                       \
+  ERROR(cudaErrorInvalidDevice, "invalid device ordinal")                                                      \
+  ERROR(cudaErrorInvalidResourceHandle, "invalid resource handle")                                             \
+  ERROR(cudaErrorNotSupported, "operation not supported")                                                      \
+  ERROR(cudaErrorIllegalState, "the operation cannot be performed in the present state")                       \
+  ERROR(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                 \
+  ERROR(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")          \
+  ERROR(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences")        \
+  ERROR(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began")               \
   ERROR(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing stream") \
   ERROR(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream")
 

@@ -1,4 +1,5 @@
-// The CUDA runtime's streams, events, stream capture and graphs. Semantics: "CUDA Runtime API", stream and graph management.
+// The CUDA runtime's streams, events, stream capture and graphs. Semantics: "CUDA Runtime API", stream and graph
+// management.
 #include <algorithm>
 #include <memory>
 #include <mutex>
@@ -166,9 +167,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   const Lock lock(device_mutex());
-  *status = !capturing(stream)  ? cudaStreamCaptureStatusNone
-            : stream->invalid ? cudaStreamCaptureStatusInvalidated
-                              : cudaStreamCaptureStatusActive;
+  *status = !capturing(stream) ? cudaStreamCaptureStatusNone
+            : stream->invalid  ? cudaStreamCaptureStatusInvalidated
+                               : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {

@@ -2,6 +2,7 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -16,9 +17,9 @@ void* dynamic_shared() {
   return Block::current()->dynamic_shared();
 }
 
-// Static shared memory is thread_local, and never has an initial value: it lies among the zero-initialised thread-locals
-// of the module that the kernel is in. Other such variables of that module, on this thread, are cleared with it: so
-// the emulator is a module of its own.
+// Static shared memory is thread_local, and never has an initial value: it lies among the zero-initialised
+// thread-locals of the module that the kernel is in. Other such variables of that module, on this thread, are cleared
+// with it: so the emulator is a module of its own.
 void Block::find_static_shared() {
   struct Search {
     std::uintptr_t function;
@@ -29,13 +30,17 @@ void Block::find_static_shared() {
   const auto visit = [](dl_phdr_info* info, std::size_t, void* data) {
     const auto& [function, block] = *static_cast<Search*>(data);
     const ElfW(Phdr)* thread_locals = nullptr;
-    bool contains = false;
+    std::uintptr_t begin = ~std::uintptr_t{0}, end = 0;
     for (int i = 0; i < info->dlpi_phnum; ++i) {
       const auto& segment = info->dlpi_phdr[i];
       if (segment.p_type == PT_TLS) thread_locals = &segment;
-      if (segment.p_type == PT_LOAD && function - info->dlpi_addr - segment.p_vaddr < segment.p_memsz) contains = true;
+      if (segment.p_type != PT_LOAD) continue;
+      begin = std::min(begin, info->dlpi_addr + segment.p_vaddr);
+      end = std::max(end, info->dlpi_addr + segment.p_vaddr + segment.p_memsz);
     }
-    if (!contains) return 0;
+    if (function < begin || function >= end) return 0;
+    block.code_begin_ = reinterpret_cast<const char*>(begin);
+    block.code_end_ = reinterpret_cast<const char*>(end);
     if (thread_locals != nullptr) {
       std::size_t where[2] = {info->dlpi_tls_modid, 0};
       block.static_shared_ = static_cast<char*>(__tls_get_addr(where)) + thread_locals->p_filesz;
@@ -59,7 +64,7 @@ void Block::find_static_shared() {
 }
 
 void Block::clear_shared() {
-  std::memset(static_shared_, 0xFF, static_shared_bytes_);
+  if (static_shared_bytes_ > 0) std::memset(static_shared_, 0xFF, static_shared_bytes_);
   std::memset(dynamic_, 0xFF, plan_->shape.shared_bytes);
 }
 

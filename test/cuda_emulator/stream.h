@@ -1,5 +1,5 @@
-// Streams, events and graphs behind the runtime's opaque handles. Work is done when it is enqueued, unless its stream is
-// being captured: then it is recorded.
+// Streams, events and graphs behind the runtime's opaque handles. Work is done when it is enqueued, unless its stream
+// is being captured: then it is recorded.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -30,9 +30,9 @@ struct CUgraphExec_st {
   std::vector<actgrad::cuda_emulator::Operation> operations;
 };
 struct CUstream_st {
-  CUgraph_st* capture = nullptr;      // the graph that it is being captured into
-  bool origin = false;                // the capture began here
-  bool invalid = false;               // something that is not allowed happened meanwhile
+  CUgraph_st* capture = nullptr;  // the graph that it is being captured into
+  bool origin = false;            // the capture began here
+  bool invalid = false;           // something that is not allowed happened meanwhile
   unsigned flags = 0;
 };
 struct CUevent_st {

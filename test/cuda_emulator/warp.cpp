@@ -66,8 +66,10 @@ std::uint64_t Block::warp(WarpOperation operation, unsigned mask, std::uint64_t 
                           Where where) {
   const std::size_t base = current_ / 32 * 32, lane = current_ % 32;
   Warp& warp = warps_[current_ / 32];
-  if (!(mask >> lane & 1u)) fail(std::string(name(operation)) + ": the caller's lane is not in the mask " + hexadecimal(mask));
-  if (!std::has_single_bit(static_cast<unsigned>(width)) || width > 32) fail("a shuffle's width must be a power of 2, up to 32");
+  if (!(mask >> lane & 1u))
+    fail(std::string(name(operation)) + ": the caller's lane is not in the mask " + hexadecimal(mask));
+  if (!std::has_single_bit(static_cast<unsigned>(width)) || width > 32)
+    fail("a shuffle's width must be a power of 2, up to 32");
   auto meeting = std::find_if(warp.meetings.begin(), warp.meetings.end(), [&](const Meeting& other) {
     return other.operation == operation && other.mask == mask && other.width == width;
   });

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -20,18 +22,27 @@
 namespace actgrad::cuda_emulator {
 namespace {
 
+// The number that an environment variable holds, if it is set.
+std::optional<std::uint64_t> number_in(const char* variable) {
+  const char* const text = std::getenv(variable);
+  if (text == nullptr) return {};
+  std::uint64_t number = 0;
+  const char* const end = text + std::strlen(text);
+  const auto [rest, error] = std::from_chars(text, end, number);
+  if (error != std::errc() || rest != end)
+    throw UserError(std::string(variable) + " is '" + text + "', which is not a whole number");
+  return number;
+}
+
 unsigned number_of_workers() {
   if (checked()) return 1;  // the shadow memory has one writer
-  const char* chosen = std::getenv("ACTGRAD_EMULATOR_WORKERS");
-  if (chosen != nullptr) return static_cast<unsigned>(std::clamp(std::atoi(chosen), 1, 64));
+  if (const auto chosen = number_in("ACTGRAD_EMULATOR_WORKERS"))
+    return static_cast<unsigned>(std::clamp<std::uint64_t>(*chosen, 1, 64));
   return std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
 }
 
 struct Seed {
-  Seed() {
-    const char* chosen = std::getenv("ACTGRAD_EMULATOR_SEED");
-    value = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : std::random_device{}();
-  }
+  Seed() : value(number_in("ACTGRAD_EMULATOR_SEED").value_or(std::random_device{}())) {}
   std::uint64_t value;
   std::uint32_t launches = 0;
 };
@@ -120,6 +131,10 @@ std::string explain(const Failure& failure, const Plan& plan) {
     const std::string line = source_line(failure.code);
     if (!line.empty()) message += ", at " + line;
   }
+  if (!failure.other.empty()) {
+    const std::string line = source_line(failure.other_code);
+    message += "; the other is " + failure.other + (line.empty() ? "" : ", at " + line);
+  }
   return message + " (ACTGRAD_EMULATOR_SEED=" + std::to_string(current_seed().value) + ", launch " +
          std::to_string(plan.number) + ")";
 }
@@ -142,7 +157,13 @@ void set_seed(std::uint64_t seed) {
 
 void run_kernel(const Shape& shape, const std::shared_ptr<const KernelCall>& call) {
   const std::lock_guard lock(device_mutex());
-  Plan plan{.shape = shape, .call = call, .seed = 0, .number = ++current_seed().launches, .thread_position = {}};
+  static std::uint64_t launches = 0;
+  Plan plan{.shape = shape,
+            .call = call,
+            .seed = 0,
+            .id = ++launches,
+            .number = ++current_seed().launches,
+            .thread_position = {}};
   plan.seed = Order(current_seed().value * 0x9E3779B97F4A7C15u + plan.number).next();
   for (unsigned z = 0; z < shape.block.z; ++z)
     for (unsigned y = 0; y < shape.block.y; ++y)

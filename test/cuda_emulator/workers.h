@@ -1,5 +1,5 @@
-// The emulator's threads: the blocks of a launch are spread over them. Never the caller's thread: the thread-locals that
-// shared memory is made of are cleared for every block.
+// The emulator's threads: the blocks of a launch are spread over them. Never the caller's thread: the thread-locals
+// that shared memory is made of are cleared for every block.
 #pragma once
 
 #include <memory>

@@ -2,8 +2,8 @@
 // and the runtime's functions, then what nvcc would add: qualifiers, coordinates, barriers, warp operations, atomics.
 #pragma once
 
-#include <cmath>  // before the macros of intrinsics.h, which bear names that this header declares
 #include_next <cuda_runtime.h>
+#include <cmath>  // before the macros of intrinsics.h, which bear names that this header declares
 
 #define ACTGRAD_CUDA_EMULATOR 1
 
