@@ -193,6 +193,8 @@ class Checker {
     if (at >= block.code_begin() && at < block.code_end()) return nullptr;
 
     const std::string what = write ? "write to " : "read of ";
+    if (reinterpret_cast<std::uintptr_t>(at) < 1 << 16)
+      report(what + "memory through a null pointer", Access{}, address, code);
     if (stack >= 0) report(what + "another thread's local variable", Access{}, address, code);
     if (at >= dynamic && at < dynamic + dynamic_cells_.size() + 4096)
       report(what + "memory behind the block's dynamic shared memory", Access{}, address, code);
