@@ -47,7 +47,11 @@ TEST_CASE("planted bugs are caught") {
       for (std::uint64_t seed = 1; seed <= 4; ++seed) {
         const std::string found = finding(bug, seed);
         INFO("ACTGRAD_EMULATOR_SEED=" << seed);
-        CHECK_THAT(found, ContainsSubstring(bug.checked));
+        const std::string wanted = bug.checked;
+        const std::size_t end = wanted.find('|');
+        const std::string first = wanted.substr(0, end),
+                          other = end == std::string::npos ? first : wanted.substr(end + 1);
+        CHECK_THAT(found, ContainsSubstring(first) || ContainsSubstring(other));
       }
       ++caught;
     } else if (bug.seen != nullptr) {  // in one order or another
