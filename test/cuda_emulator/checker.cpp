@@ -148,7 +148,7 @@ class Checker {
     if (cells == nullptr) return;
     const Access now = begin_access(true, code);
     for (std::size_t i = 0; i < bytes; ++i) {
-      if (!cells[i].writer) report("an atomic on memory that was never written", Access{}, address, code);
+      if (!cells[i].writer) report("an atomic on memory that nobody has written yet", Access{}, address, code);
       do_write(cells[i], now, address, code);
     }
     synchronize(address);
@@ -193,6 +193,8 @@ class Checker {
     if (at >= block.code_begin() && at < block.code_end()) return nullptr;
 
     const std::string what = write ? "write to " : "read of ";
+    if (reinterpret_cast<std::uintptr_t>(at) < 1 << 16)
+      report(what + "memory through a null pointer", Access{}, address, code);
     if (stack >= 0) report(what + "another thread's local variable", Access{}, address, code);
     if (at >= dynamic && at < dynamic + dynamic_cells_.size() + 4096)
       report(what + "memory behind the block's dynamic shared memory", Access{}, address, code);
@@ -236,7 +238,7 @@ class Checker {
   }
 
   void do_read(Cell& cell, Access now, const void* address, const void* code) {
-    if (!cell.writer) report("read of memory that was never written", Access{}, address, code);
+    if (!cell.writer) report("read of memory that nobody has written yet", Access{}, address, code);
     if (cell.writer.segment == now.segment) return;
     if (race(cell.writer, now)) report("race: it reads what another thread writes", cell.writer, address, code);
     for (Access& reader : cell.readers) {

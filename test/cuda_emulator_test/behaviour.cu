@@ -17,6 +17,8 @@ __global__ void one_writer_kernel(float* x) {
 
 __global__ void neighbour_kernel(int* out) {
   __shared__ int values[8];
+  values[threadIdx.x] = 0;
+  __syncthreads();
   values[threadIdx.x] = 1;
   out[threadIdx.x] = values[threadIdx.x ^ 1];
 }

@@ -21,7 +21,7 @@ class DeviceArray {
 
   T* data() const { return data_; }
   std::size_t size() const { return count_; }
-  void assign(const std::vector<T>& values) {
+  void assign(const std::vector<T>& values) const {
     ACTGRAD_CUDA_CHECK(cudaMemcpy(data_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice));
   }
   std::vector<T> values() const {

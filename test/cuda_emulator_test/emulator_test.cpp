@@ -47,7 +47,11 @@ TEST_CASE("planted bugs are caught") {
       for (std::uint64_t seed = 1; seed <= 4; ++seed) {
         const std::string found = finding(bug, seed);
         INFO("ACTGRAD_EMULATOR_SEED=" << seed);
-        CHECK_THAT(found, ContainsSubstring(bug.checked));
+        const std::string wanted = bug.checked;
+        const std::size_t end = wanted.find('|');
+        const std::string first = wanted.substr(0, end),
+                          other = end == std::string::npos ? first : wanted.substr(end + 1);
+        CHECK_THAT(found, ContainsSubstring(first) || ContainsSubstring(other));
       }
       ++caught;
     } else if (bug.seen != nullptr) {  // in one order or another
@@ -106,7 +110,7 @@ TEST_CASE("the seed decides the order") {
 }
 
 TEST_CASE("shared memory is full of NaN before every block") {
-  CHECK(blocks_that_see_nan() == 8);
+  if (!cuda_emulator::checked()) CHECK(blocks_that_see_nan() == 8);  // the checker does not let anyone look
 }
 
 TEST_CASE("graphs replay launches, copies and fills with the arguments of their capture") {

@@ -52,9 +52,9 @@ bool read_past_the_end() {
 }
 
 bool read_before_the_beginning() {
-  const DeviceArray<float> x(whole_numbers(1024)), y(256);
-  launch(difference_kernel, 2u, 128, 0, nullptr, x.data() - 4096, y.data(), 256);
-  return true;
+  const DeviceArray<float> x(whole_numbers(100)), y(100);
+  launch(difference_kernel, 1u, 128, 0, nullptr, x.data() - 1, y.data(), 100);
+  return y.values()[1] == x.values()[1] - x.values()[0];
 }
 
 bool use_after_free() {
@@ -138,13 +138,13 @@ __global__ void halo_kernel(const float* x, float* y) {
   values[i] = x[threadIdx.x];
   __syncthreads();
   const float left = values[i - 1], right = values[i + 1];  // the two ends were never filled
-  y[threadIdx.x] = threadIdx.x == 0 || threadIdx.x == 63 ? 0 : left + right;
+  y[threadIdx.x] = left > 100 || right > 100 ? 1 : values[i];
 }
 
 bool unwritten_shared_read_without_effect() {
   const DeviceArray<float> x(whole_numbers(64)), y(64);
   launch(halo_kernel, 1u, 64, 0, nullptr, x.data(), y.data());
-  return y.values()[0] == 0;
+  return y.values() == x.values();
 }
 
 __global__ void accumulate_kernel(float* sums, const float* x) {
@@ -226,7 +226,7 @@ const std::vector<PlantedBug>& memory_bugs() {
       {"off by one past an end within 16 bytes", one_past_an_odd_end, "wrote behind the end", "outside of alloc"},
       {"no bounds check", no_bounds_check, "access to memory that is not there", "outside of alloc"},
       {"reads past the end", read_past_the_end, "access to memory that is not there", "outside of alloc"},
-      {"reads before the beginning", read_before_the_beginning, "access to memory that is not there", "read of"},
+      {"reads before the beginning", read_before_the_beginning, nullptr, "4 bytes before an allocation"},
       {"use after free", use_after_free, "a freed allocation", "a freed allocation"},
       {"host pointer in a kernel", host_pointer, nullptr, "the host's memory"},
       {"null pointer", null_pointer, "access to memory that is not there", "null pointer"},
@@ -234,9 +234,9 @@ const std::vector<PlantedBug>& memory_bugs() {
       {"static shared array out of bounds", static_array_out_of_bounds, nullptr, "outside of its array"},
       {"too little dynamic shared memory", too_little_dynamic_memory, "access to memory that is not there",
        "behind the block's dynamic shared memory"},
-      {"shared memory not cleared", shared_memory_not_cleared, "wrong result", "never written"},
-      {"unwritten shared read without effect", unwritten_shared_read_without_effect, nullptr, "never written"},
-      {"global memory not cleared", global_memory_not_cleared, "wrong result", "never written"},
+      {"shared memory not cleared", shared_memory_not_cleared, "wrong result", "nobody has written yet"},
+      {"unwritten shared read without effect", unwritten_shared_read_without_effect, nullptr, "nobody has written yet"},
+      {"global memory not cleared", global_memory_not_cleared, "wrong result", "nobody has written yet"},
       {"grid too small", grid_too_small, "wrong result", "wrong result"},
       {"stack exhausted", stack_exhausted, "stack of a thread is exhausted", "stack of a thread is exhausted"},
       {"too many threads in a block", too_many_threads, "invalid configuration", "invalid configuration"},

@@ -10,7 +10,7 @@ struct PlantedBug {
   bool (*run)();  // whether the result was right; or throws what the emulator found
   // What the plain emulator sees: the beginning of its message, "wrong result", or null where it sees nothing.
   const char* seen;
-  // What the checker sees.
+  // What the checker sees: this, or after a '|' that.
   const char* checked;
 };
 const std::vector<PlantedBug>& planted_bugs();
