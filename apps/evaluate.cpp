@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/safetensors.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 
 namespace actgrad {
 namespace {

@@ -95,29 +95,13 @@ class CachingAllocator {
     const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= size;
-<<<<<<< HEAD
-#if defined(__SANITIZE_ADDRESS__)
-    // A cache would hide uses after free from the address sanitizer.
-    statistics_.bytes_reserved -= size;
-    owners_.erase(memory);
-    give_back(memory);
-#else
     const auto owner = owners_.find(memory);
-    if (owner == owners_.end() || owner->second->closed) {
-      free_[size].push_back(memory);
-      if (owner != owners_.end()) owners_.erase(owner);
-    } else {
+    if (owner != owners_.end() && !owner->second->closed) {
       owner->second->free[size].push_back(memory);
+      return;
     }
-#endif
-=======
-    if (keeps_memory_) {
-      free_[size].push_back(memory);
-    } else {
-      statistics_.bytes_reserved -= size;
-      give_back(memory);
-    }
->>>>>>> cuda-a
+    if (owner != owners_.end()) owners_.erase(owner);
+    release(memory, size);
   }
 
   // The pool's blocks belong to everybody from now on.
@@ -127,7 +111,7 @@ class CachingAllocator {
     for (auto& [size, blocks] : pool.free)
       for (void* const memory : blocks) {
         owners_.erase(memory);
-        free_[size].push_back(memory);
+        release(memory, size);
       }
     pool.free.clear();
   }
@@ -148,8 +132,6 @@ class CachingAllocator {
   }
 
  private:
-<<<<<<< HEAD
-=======
   static bool keeps_memory(Device device) {
     if (!device.is_cpu()) return device_backend().keeps_memory();
 #if defined(__SANITIZE_ADDRESS__)
@@ -162,15 +144,16 @@ class CachingAllocator {
     return keeps_memory_ || device_.is_cpu() ? size_class(bytes) : std::max<std::size_t>(bytes, 1);
   }
 
-  void* take_cached(std::size_t size) {
-    auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return nullptr;
-    void* memory = found->second.back();
-    found->second.pop_back();
-    return memory;
+  // Of a block that nobody uses and no pool holds.
+  void release(void* memory, std::size_t size) {
+    if (keeps_memory_) {
+      free_[size].push_back(memory);
+    } else {
+      statistics_.bytes_reserved -= size;
+      give_back(memory);
+    }
   }
 
->>>>>>> cuda-a
   void* from_system(std::size_t size) {
     return device_.is_cpu() ? system_allocate(size) : device_backend().allocate(device_.index, size);
   }

@@ -48,7 +48,7 @@ void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
 }
 
 void AdaAct::prepare(double lr) {
-  ++steps_;
+  Optimizer::prepare(lr);
   const double t = static_cast<double>(steps_);
   step_.set({lr, beta1_, weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_, variance_min_,
              variance_max_});

@@ -19,6 +19,7 @@ class AdaAct final : public Optimizer {
   void on_input(const WeightedLayer& layer, const Tensor& x) override;
   void prepare(double lr) override;
   void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override;
 
  private:

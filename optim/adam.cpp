@@ -31,7 +31,7 @@ Adam::Adam(Model& model, const Options& options, Decay decay)
       v_(parameters_.zeros_like()) {}
 
 void Adam::prepare(double lr) {
-  ++steps_;
+  Optimizer::prepare(lr);
   const double t = static_cast<double>(steps_);
   step_.set({lr, beta1_, beta2_, eps_, weight_decay_, decay_ == Decay::decoupled, 1 - std::pow(beta1_, t),
              1 - std::pow(beta2_, t)});

@@ -14,6 +14,7 @@ class Adam final : public Optimizer {
   Adam(Model& model, const Options& options, Decay decay);
   void prepare(double lr) override;
   void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override { return {{"m", m_}, {"v", v_}}; }
 
  private:

@@ -26,8 +26,8 @@ Sgd::Sgd(Model& model, const Options& options)
 }
 
 void Sgd::prepare(double lr) {
-  step_.set({lr, momentum_, dampening_, weight_decay_, nesterov_, /*first=*/steps_ == 0});
-  ++steps_;
+  Optimizer::prepare(lr);
+  step_.set({lr, momentum_, dampening_, weight_decay_, nesterov_, /*first=*/steps_ == 1});
 }
 
 //   d = g + wd·p

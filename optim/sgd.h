@@ -12,6 +12,7 @@ class Sgd final : public Optimizer {
   Sgd(Model& model, const Options& options);
   void prepare(double lr) override;
   void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override;
 
  private:

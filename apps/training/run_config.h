@@ -9,6 +9,7 @@
 #include "apps/training/command_line.h"
 #include "core/options.h"
 #include "data/dataset.h"
+#include "kernels/precision.h"
 #include "optim/schedule.h"
 
 namespace actgrad {

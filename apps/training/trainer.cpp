@@ -61,7 +61,7 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
                .seed = options.seed,
                .dtype = model.dtype()}),
       dropout_first_(device_),
-      runner_(device_, options.record),
+      runner_(device_, options.record && optimizer.recordable()),
       totals_(Tensor::zeros({2}, DType::float64, device_)) {}
 
 bool Trainer::run() {

@@ -10,6 +10,7 @@
 #include "apps/training/run_directory.h"
 #include "apps/training/signals.h"
 #include "core/atomic_file.h"
+#include "core/device_backend.h"
 #include "kernels/elementwise.h"
 #include "kernels/parallel.h"
 #include "kernels/precision.h"
