@@ -62,13 +62,13 @@ void bias_forward(const Tensor& bias, Tensor& y) {
 
 void bias_backward(const Tensor& dy, Tensor& dbias, Write mode) {
   const std::int64_t out = dbias.numel(), rows = rows_of(dy, out);
+  ACTGRAD_DISPATCH(bias_backward, dy, dy, dbias, mode);
   // Behind a convolution there are hundreds of thousands of rows: sums are taken in double. A few short rows count as
   // one long row of `width` elements, so that vectors are full with few channels too.
   const std::int64_t together = std::max<std::int64_t>(1, 64 / out), width = together * out,
                      long_rows = rows / together;
   const std::int64_t grain = 1 + 32768 / width;
   Tensor partial = Tensor::zeros({threads_for(long_rows, grain), width}, DType::float64);
-  ACTGRAD_DISPATCH(bias_backward, dy, dy, dbias, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* p = dy.data<T>();
     parallel_for(long_rows, grain, [&](Range range, int thread) {

@@ -2,7 +2,11 @@
 #include <cublas_v2.h>
 
 #include <Eigen/Core>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "test/cuda_emulator/emulator.h"
 #include "test/cuda_emulator/stream.h"
@@ -16,8 +20,8 @@ namespace {
 
 template <class T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;  // by columns, as in BLAS
-template <class T>
-using Mapped = Eigen::Map<Matrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>;
+template <class M>
+using Mapped = Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>>;
 
 // The nearest number with `bits` bits of mantissa: what tensor cores do to factors.
 void round_mantissa(Matrix<float>& x, int bits) {
@@ -39,7 +43,7 @@ Matrix<T> factor(const void* data, cublasOperation_t operation, std::int64_t row
   const T* const first = static_cast<const T*>(data);
   for (std::int64_t c = 0; c < columns; ++c)
     library_reads(first + c * ld, static_cast<std::size_t>(rows) * sizeof(T));
-  Matrix<T> x = Mapped<const T>(first, rows, columns, Eigen::OuterStride<>(ld));
+  Matrix<T> x = Mapped<const Matrix<T>>(first, rows, columns, Eigen::OuterStride<>(ld));
   if constexpr (std::is_same_v<T, float>) {
     if (compute == CUBLAS_COMPUTE_32F_FAST_TF32) round_mantissa(x, 10);
     if (compute == CUBLAS_COMPUTE_32F_FAST_16BF) round_mantissa(x, 7);
@@ -66,7 +70,7 @@ struct Gemm {
     T* const result = static_cast<T*>(c);
     const std::size_t column = static_cast<std::size_t>(m) * sizeof(T);
     Matrix<T> sum = alpha * (factor<T>(a, transpose_a, m, k, lda, compute) * factor<T>(b, transpose_b, k, n, ldb, compute));
-    Mapped<T> to(result, m, n, Eigen::OuterStride<>(ldc));
+    Mapped<Matrix<T>> to(result, m, n, Eigen::OuterStride<>(ldc));
     if (beta != T(0)) {
       for (std::int64_t j = 0; j < n; ++j) library_reads(result + j * ldc, column);
       sum += beta * to;
