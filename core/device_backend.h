@@ -36,9 +36,10 @@ class DeviceBackend {
   virtual void* allocate(int device, std::size_t bytes) = 0;
   virtual void deallocate(int device, void* memory) noexcept = 0;
 
-  // Both in the order of the work given to the device. `copy` between any two places; it returns when the host's side
-  // may be used or changed again.
+  // All in the order of the work given to the device. `copy` between it and the host: returns when the host's side may be
+  // used or changed again. The others do not wait.
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void copy_within(void* to, const void* from, std::size_t bytes) = 0;
   virtual void fill_zero(void* memory, std::size_t bytes) = 0;
   // A few bytes, by way of a kernel's arguments: never waits, and `from` may change at once.
   static constexpr std::size_t max_store = 128;

@@ -126,6 +126,8 @@ void Tensor::copy_from(const Tensor& other) {
   if (numel() == 0) return;
   if (device_.is_cpu() && other.device_.is_cpu())
     std::memmove(raw(), other.raw(), bytes());
+  else if (device_ == other.device_)
+    device_backend().copy_within(raw(), other.raw(), bytes());
   else
     device_backend().copy(raw(), other.raw(), bytes());
 }

@@ -79,12 +79,12 @@ Batch Loader::State::make(std::int64_t number) const {
   Batch batch{Tensor::empty({count, images.dim(1), images.dim(2), images.dim(3)}, options.dtype, device),
               Tensor::empty({count}, DType::int32, device)};
   const bool relative = !device.is_cpu();
-  const StepValue<kernels::DataPosition> position =
+  const StepValue<kernels::DataPosition> place =
       relative ? placed : kernels::DataPosition{begin, static_cast<std::uint64_t>(epoch)};
   const std::int64_t offset = relative ? begin - placed_batch * options.batch_size : 0;
   const kernels::Augmentation augmentation{.enabled = options.augment, .seed = options.seed};
-  kernels::gather_images(images, order, position, offset, table, augmentation, batch.x);
-  kernels::gather_labels(set.labels, order, position, offset, batch.labels);
+  kernels::gather_images(images, order, place, offset, table, augmentation, batch.x);
+  kernels::gather_labels(set.labels, order, place, offset, batch.labels);
   return batch;
 }
 

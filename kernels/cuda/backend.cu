@@ -129,6 +129,9 @@ class Backend final : public DeviceBackend {
     ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()));
     ACTGRAD_CUDA_CHECK(cudaStreamSynchronize(stream()));
   }
+  void copy_within(void* to, const void* from, std::size_t bytes) override {
+    ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()));
+  }
   void fill_zero(void* memory, std::size_t bytes) override {
     ACTGRAD_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream()));
   }
