@@ -15,7 +15,7 @@ namespace actgrad {
 class PendingRead {
  public:
   virtual ~PendingRead() = default;
-  virtual bool ready() = 0;              // never waits
+  virtual bool ready() = 0;               // never waits
   virtual const void* bytes() const = 0;  // once ready
 };
 
@@ -36,8 +36,8 @@ class DeviceBackend {
   virtual void* allocate(int device, std::size_t bytes) = 0;
   virtual void deallocate(int device, void* memory) noexcept = 0;
 
-  // All in the order of the work given to the device. `copy` between it and the host: returns when the host's side may be
-  // used or changed again. The others do not wait.
+  // All in the order of the work given to the device. `copy` between it and the host: returns when the host's side may
+  // be used or changed again. The others do not wait.
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_within(void* to, const void* from, std::size_t bytes) = 0;
   virtual void fill_zero(void* memory, std::size_t bytes) = 0;

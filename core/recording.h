@@ -1,5 +1,5 @@
-// A training step's work for a device, recorded once and replayed: giving a GPU a hundred small kernels one by one takes
-// longer than computing them.
+// A training step's work for a device, recorded once and replayed: giving a GPU a hundred small kernels one by one
+// takes longer than computing them.
 #pragma once
 
 #include <functional>

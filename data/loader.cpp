@@ -129,9 +129,8 @@ void Loader::start(std::int64_t epoch, std::int64_t first) {
   state.epoch = epoch;
   state.position = first;
   if (state.options.shuffle || !state.order) {
-    const std::vector<std::int32_t> order = state.options.shuffle
-                                                ? shuffled_order(state.set.size(), state.options.seed, epoch)
-                                                : ordered(state.set.size());
+    const std::vector<std::int32_t> order =
+        state.options.shuffle ? shuffled_order(state.set.size(), state.options.seed, epoch) : ordered(state.set.size());
     if (state.device.is_cpu() || !state.order)
       state.order = Tensor::from({state.set.size()}, order).to(state.device);
     else

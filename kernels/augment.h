@@ -23,8 +23,8 @@ struct DataPosition {
   std::uint64_t epoch = 0;
 };
 
-// What becomes of each byte of each channel: (C, 256) of the dtype, (pixel/255 − mean[c]) / std[c] computed in double and
-// rounded once.
+// What becomes of each byte of each channel: (C, 256) of the dtype, (pixel/255 − mean[c]) / std[c] computed in double
+// and rounded once.
 Tensor normalisation_table(const std::vector<double>& mean, const std::vector<double>& std, DType dtype);
 
 // images (N, H, W, C) uint8; order: int32 numbers of images. Row i of y (count, H, W, C), which has the dtype of the

@@ -1,5 +1,5 @@
-// Convolution on the GPU: the engines, and which one computes. As im2col and a matrix product, for each group with X the
-// column matrix of im2col.h (positions, patch), W the group's weights (out, patch) and Y its output channels
+// Convolution on the GPU: the engines, and which one computes. As im2col and a matrix product, for each group with X
+// the column matrix of im2col.h (positions, patch), W the group's weights (out, patch) and Y its output channels
 // (positions, out):   Y = X Wᵀ + b,   dX = dY W,   dW = dYᵀ X.
 #include "kernels/conv2d.h"
 
@@ -24,8 +24,8 @@ bool by_library(const Tensor& x, ConvEngine engine) {
          matrix_precision() != MatrixPrecision::bf16;
 }
 
-// Calls f(first, count, group, columns) for blocks of images whose column matrices take a quarter of a gigabyte at most:
-// large enough to fill the device, and the memory does not grow with the batch.
+// Calls f(first, count, group, columns) for blocks of images whose column matrices take a quarter of a gigabyte at
+// most: large enough to fill the device, and the memory does not grow with the batch.
 template <class T, class F>
 void for_each_block(const Conv2dGeometry& g, Device device, F&& f) {
   const std::int64_t positions = g.out_height() * g.out_width();

@@ -199,8 +199,7 @@ void dropout_backward(const Tensor& dy, double keep, const DropoutStream& stream
     const T* const gradient = dy.data<T>();
     T* const out = dx.data<T>();
     const T gain = T(1 / keep);
-    draw_mask(dy.numel(), keep, stream,
-              [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
+    draw_mask(dy.numel(), keep, stream, [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
   });
 }
 

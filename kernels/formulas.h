@@ -134,8 +134,8 @@ struct AdaActConstants {
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline AdaActConstants<T> adaact_constants(const AdaActStep& s) {
-  return {T(s.lr / s.correction1),       T(s.lr), T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay),
-          T(1 / s.correction2), T(s.eps), T(s.low),   T(s.high)};
+  return {T(s.lr / s.correction1), T(s.lr),  T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay),
+          T(1 / s.correction2),    T(s.eps), T(s.low),   T(s.high)};
 }
 
 template <class T>

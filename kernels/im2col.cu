@@ -12,9 +12,9 @@ using kernels::Conv2dGeometry;
 // The geometry as kernels need it, with channels counted in packs of `width`.
 struct Patches {
   int height, width, out_height, out_width, kernel_h, kernel_w, stride, padding, dilation;
-  int all_channels;    // of a pixel
-  int channels;        // of the group
-  int first_channel;   // of the group
+  int all_channels;   // of a pixel
+  int channels;       // of the group
+  int first_channel;  // of the group
 
   Patches(const Conv2dGeometry& g, std::int64_t group, int pack)
       : height(static_cast<int>(g.height)),
@@ -48,7 +48,8 @@ __global__ void im2col_kernel(Patches p, Index entries, const Pack* x, Pack* col
     const bool inside = iy >= 0 && iy < p.height && ix >= 0 && ix < p.width;
     Pack pixel{};
     if (inside)
-      pixel = x[((static_cast<std::int64_t>(rest) * p.height + iy) * p.width + ix) * p.all_channels + p.first_channel + c];
+      pixel =
+          x[((static_cast<std::int64_t>(rest) * p.height + iy) * p.width + ix) * p.all_channels + p.first_channel + c];
     columns[e] = pixel;
   }
 }

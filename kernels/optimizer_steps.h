@@ -1,6 +1,6 @@
 // One optimizer step over a flat range of parameters: each reads and writes every array once. All arrays have the same
-// length. The scalar formulas are the optimizers' (optim/*.cpp says where they come from). Their numbers are step values,
-// so that a recorded step takes those of its own time.
+// length. The scalar formulas are the optimizers' (optim/*.cpp says where they come from). Their numbers are step
+// values, so that a recorded step takes those of its own time.
 #pragma once
 
 #include <limits>
@@ -28,7 +28,7 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue
 
 struct AdaActStep {
   double lr = 0, beta1 = 0, weight_decay = 0;
-  double correction1 = 1, correction2 = 1;                                       // 1 − β₁ᵗ, 1 − β₂ᵗ
+  double correction1 = 1, correction2 = 1;                                  // 1 − β₁ᵗ, 1 − β₂ᵗ
   double eps = 0, low = 0, high = std::numeric_limits<double>::infinity();  // ε, and bounds of the second moment
 };
 // p, g, m: (rows, columns); rate: (columns). Momentum and one rate per column:

@@ -22,8 +22,8 @@ class Optimizer : public Probe {
   }
   // Updates the parameters from their gradients; the caller clears the gradients.
   virtual void update() = 0;
-  // Whether update() gives the device the same work at every step, all that changes being step values (core/step_value.h)
-  // that prepare() sets. Then whole training steps can be recorded and replayed.
+  // Whether update() gives the device the same work at every step, all that changes being step values
+  // (core/step_value.h) that prepare() sets. Then whole training steps can be recorded and replayed.
   virtual bool recordable() const { return false; }
   // Both, where the gradients are there already.
   void step(double lr) {

@@ -116,6 +116,12 @@ std::string text_member(const Json& json, const std::string& name) {
 
 }  // namespace
 
+void check_precision(const Options& options) {
+  const std::string& precision = options.text("precision");
+  if (kernels::parse_matrix_precision(precision) != kernels::MatrixPrecision::full && options.text("device") == "cpu")
+    throw UserError("--precision " + precision + ": only on a CUDA device");
+}
+
 Schedule RunConfig::schedule() const {
   Schedule schedule;
   schedule.kind = Schedule::parse_kind(run.text("schedule"));
@@ -132,12 +138,6 @@ Schedule RunConfig::schedule() const {
     if (schedule.milestones[i] <= schedule.milestones[i - 1])
       throw UserError("--milestones: " + list + " does not increase");
   return schedule;
-}
-
-kernels::MatrixPrecision RunConfig::matrix_precision() const {
-  const std::string& text = run.text("precision");
-  if (text == "tf32") return kernels::MatrixPrecision::tf32;
-  return text == "bf16" ? kernels::MatrixPrecision::bf16 : kernels::MatrixPrecision::full;
 }
 
 GivenOptions RunConfig::values() const {
@@ -187,8 +187,7 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   }
   if (!config.run.was_set("augment")) config.run.set("augment", dataset_augmented(config.data_name()));
   config.run.set("device", Device::parse(config.run.text("device")).name());
-  if (config.matrix_precision() != kernels::MatrixPrecision::full && config.run.text("device") == "cpu")
-    throw UserError("--precision " + config.run.text("precision") + ": only on a CUDA device");
+  check_precision(config.run);
   kernels::parse_conv_engine(config.run.text("conv"));
   check_schedule(config, given);
   resolve_optimizer(config, given, file);

@@ -62,7 +62,8 @@ class Stopwatch {
 struct TrainingState {
   std::int64_t epoch = 0;  // epochs finished, test included
   std::int64_t batch = 0;  // batches of the next epoch that are done
-  // Over the samples of those that are known to be computed: on a GPU, work is given ahead. Complete when run() returns.
+  // Over the samples of those that are known to be computed: on a GPU, work is given ahead. Complete when run()
+  // returns.
   double loss_sum = 0;
   std::int64_t correct = 0, samples = 0;
   double train_seconds = 0;           // spent on those
@@ -136,13 +137,13 @@ class Trainer {
   StepRunner runner_;
   TrainingState state_;
 
-  Tensor totals_;            // (2) float64 on the device: loss and correct predictions of this epoch so far
+  Tensor totals_;             // (2) float64 on the device: loss and correct predictions of this epoch so far
   std::int64_t samples_ = 0;  // that the device was given in this epoch
   struct Reading {
     std::unique_ptr<PendingRead> totals;
     std::int64_t samples = 0;  // behind them
   };
-  Reading reading_;      // the last one, while it is under way
+  Reading reading_;  // the last one, while it is under way
   Stopwatch since_reading_;
   Stopwatch stopwatch_;  // since elapsed_seconds was brought up to date
 };

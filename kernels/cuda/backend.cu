@@ -159,7 +159,9 @@ class Backend final : public DeviceBackend {
     return std::make_unique<Graph>(graph, stream());
   }
 
-  void synchronize() override { ACTGRAD_CUDA_CHECK(cudaStreamSynchronize(stream())); }
+  void synchronize() override {
+    ACTGRAD_CUDA_CHECK(cudaStreamSynchronize(stream()));
+  }
 
   cudaStream_t stream() {
     ACTGRAD_CHECK(stream_, "no CUDA device was selected");

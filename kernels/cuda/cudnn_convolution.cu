@@ -100,14 +100,11 @@ struct Plan {
     int count = 0;
     const int wanted = static_cast<int>(candidates.size());
     if constexpr (std::is_same_v<Direction, Forward>)
-      ACTGRAD_CUDNN_CHECK(
-          Direction::estimate(handle(), x, weight, convolution, y, wanted, &count, candidates.data()));
+      ACTGRAD_CUDNN_CHECK(Direction::estimate(handle(), x, weight, convolution, y, wanted, &count, candidates.data()));
     else if constexpr (std::is_same_v<Direction, BackwardData>)
-      ACTGRAD_CUDNN_CHECK(
-          Direction::estimate(handle(), weight, y, convolution, x, wanted, &count, candidates.data()));
+      ACTGRAD_CUDNN_CHECK(Direction::estimate(handle(), weight, y, convolution, x, wanted, &count, candidates.data()));
     else
-      ACTGRAD_CUDNN_CHECK(
-          Direction::estimate(handle(), x, y, convolution, weight, wanted, &count, candidates.data()));
+      ACTGRAD_CUDNN_CHECK(Direction::estimate(handle(), x, y, convolution, weight, wanted, &count, candidates.data()));
     for (int i = 0; i < count; ++i) {
       const auto& candidate = candidates[static_cast<std::size_t>(i)];
       if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC) continue;
@@ -165,8 +162,8 @@ void cudnn_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tens
   const auto& plan = plan_of<BackwardWeight>(g);
   const Tensor scratch = workspace(plan.choice.memory);
   ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.x, x.raw(), plan.y, dy.raw(),
-                                                     plan.convolution, plan.choice.algo, scratch.raw(),
-                                                     scratch.bytes(), kept(mode), plan.weight, dweight.raw()));
+                                                     plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
+                                                     kept(mode), plan.weight, dweight.raw()));
 }
 
 }  // namespace actgrad::cuda

@@ -71,8 +71,8 @@ void for_each_element_with(std::int64_t n, const MakeConstants& make_constants, 
     launch(elementwise_kernel<width, MakeConstants, F, Array...>, blocks_for((n + width - 1) / width), block_size, 0,
            stream(), n, make_constants, f, arrays...);
   else
-    launch(elementwise_kernel<1, MakeConstants, F, Array...>, blocks_for(n), block_size, 0, stream(), n,
-           make_constants, f, arrays...);
+    launch(elementwise_kernel<1, MakeConstants, F, Array...>, blocks_for(n), block_size, 0, stream(), n, make_constants,
+           f, arrays...);
 }
 
 struct NoConstants {};

@@ -5,7 +5,7 @@
 namespace actgrad {
 
 struct Loss {
-  Tensor sums;        // (2) float64: Σ over the rows of −log softmax(logits)[label]; rows whose largest logit is the label's
+  Tensor sums;  // (2) float64: Σ over the rows of −log softmax(logits)[label]; rows whose largest logit is the label's
   std::int64_t rows;  // how many
   Seed seed;          // start of the backward pass: tape.backward({loss.seed})
 

@@ -45,10 +45,11 @@ TEST_CASE("labels are gathered as on the CPU") {
 TEST_CASE("an empty batch of images is gathered") {
   const Tensor images = Tensor::zeros({4, 2, 2, 3}, DType::uint8), order = Tensor::zeros({4}, DType::int32);
   const Tensor table = Tensor::zeros({3, 256}, DType::float32), labels = Tensor::zeros({4}, DType::int32);
-  check_parity({images, order, table, Tensor::empty({0, 2, 2, 3}, DType::float32), labels, Tensor::empty({0}, DType::int32)},
-               0, [](auto& t) {
-                 const auto position = step_value(DataPosition{}, t[0].device());
-                 gather_images(t[0], t[1], position, 0, t[2], {}, t[3]);
-                 gather_labels(t[4], t[1], position, 0, t[5]);
-               });
+  check_parity(
+      {images, order, table, Tensor::empty({0, 2, 2, 3}, DType::float32), labels, Tensor::empty({0}, DType::int32)}, 0,
+      [](auto& t) {
+        const auto position = step_value(DataPosition{}, t[0].device());
+        gather_images(t[0], t[1], position, 0, t[2], {}, t[3]);
+        gather_labels(t[4], t[1], position, 0, t[5]);
+      });
 }

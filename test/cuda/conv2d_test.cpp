@@ -15,13 +15,15 @@ void check(const Conv2dGeometry& g, double tolerance, Placement placement) {
   const ConvEngine engine = ConvEngine::im2col;
   const Tensor x = random_tensor<T>(g.input_shape(), 1), w = random_tensor<T>(g.weight_shape(), 2);
   const Tensor b = random_tensor<T>({g.out_channels}, 3), y = random_tensor<T>(g.output_shape(), 4);
-  check_parity({x, w, b, y}, tolerance, [&](auto& t) { conv2d_forward(g, t[0], t[1], t[2], t[3], engine); }, placement);
-  check_parity({x, w, y}, tolerance, [&](auto& t) { conv2d_forward(g, t[0], t[1], {}, t[2], engine); }, placement);
+  check_parity(
+      {x, w, b, y}, tolerance, [&](auto& t) { conv2d_forward(g, t[0], t[1], t[2], t[3], engine); }, placement);
+  check_parity(
+      {x, w, y}, tolerance, [&](auto& t) { conv2d_forward(g, t[0], t[1], {}, t[2], engine); }, placement);
   for (const Write mode : {Write::overwrite, Write::accumulate}) {
-    check_parity({y, w, x}, tolerance, [&](auto& t) { conv2d_backward_data(g, t[0], t[1], t[2], mode, engine); },
-                 placement);
-    check_parity({y, x, w}, tolerance, [&](auto& t) { conv2d_backward_weight(g, t[0], t[1], t[2], mode, engine); },
-                 placement);
+    check_parity(
+        {y, w, x}, tolerance, [&](auto& t) { conv2d_backward_data(g, t[0], t[1], t[2], mode, engine); }, placement);
+    check_parity(
+        {y, x, w}, tolerance, [&](auto& t) { conv2d_backward_weight(g, t[0], t[1], t[2], mode, engine); }, placement);
   }
 }
 
@@ -31,14 +33,14 @@ TEMPLATE_TEST_CASE("convolutions agree with the CPU", "", float, double) {
   const double tolerance = sizeof(TestType) == 4 ? 3e-6 : 1e-14;
   const Placement placement = GENERATE(Placement::aligned, Placement::shifted);
   const std::vector<Conv2dGeometry> geometries = {
-      {1, 1, 1, 1, 1, 1, 1},                 // the smallest
-      {2, 5, 7, 3, 4, 3, 3, 1, 1},           // channels one by one
-      {2, 6, 5, 8, 5, 3, 3, 2, 1},           // in packs; a stride that leaves pixels out
-      {3, 7, 7, 4, 6, 1, 1, 2, 0},           // the 1x1 shortcut
-      {2, 9, 8, 4, 4, 3, 2, 1, 2, 2},        // dilation, a kernel that is no square
-      {2, 6, 6, 8, 4, 3, 3, 1, 1, 1, 2},     // groups
-      {2, 5, 5, 4, 8, 5, 5, 1, 2, 1, 4},     // one channel per group
-      {0, 4, 4, 3, 2, 3, 3, 1, 1},           // no images
+      {1, 1, 1, 1, 1, 1, 1},              // the smallest
+      {2, 5, 7, 3, 4, 3, 3, 1, 1},        // channels one by one
+      {2, 6, 5, 8, 5, 3, 3, 2, 1},        // in packs; a stride that leaves pixels out
+      {3, 7, 7, 4, 6, 1, 1, 2, 0},        // the 1x1 shortcut
+      {2, 9, 8, 4, 4, 3, 2, 1, 2, 2},     // dilation, a kernel that is no square
+      {2, 6, 6, 8, 4, 3, 3, 1, 1, 1, 2},  // groups
+      {2, 5, 5, 4, 8, 5, 5, 1, 2, 1, 4},  // one channel per group
+      {0, 4, 4, 3, 2, 3, 3, 1, 1},        // no images
   };
   for (const Conv2dGeometry& g : geometries) check<TestType>(g, tolerance, placement);
 }

@@ -31,10 +31,12 @@ TEMPLATE_TEST_CASE("steps of SGD agree with the CPU", "", float, double) {
                     .weight_decay = 0.01,
                     .nesterov = nesterov,
                     .first = first};
-    check_parity({p, g, buffer}, tolerance<TestType>, [&](auto& t) { sgd_step(t[0], t[1], t[2], step_value(s, t[0].device())); });
+    check_parity({p, g, buffer}, tolerance<TestType>,
+                 [&](auto& t) { sgd_step(t[0], t[1], t[2], step_value(s, t[0].device())); });
     const SgdStep plain{
         .lr = 0.1, .momentum = 0, .dampening = 0, .weight_decay = 0.01, .nesterov = false, .first = first};
-    check_parity({p, g, Tensor()}, tolerance<TestType>, [&](auto& t) { sgd_step(t[0], t[1], t[2], step_value(plain, t[0].device())); });
+    check_parity({p, g, Tensor()}, tolerance<TestType>,
+                 [&](auto& t) { sgd_step(t[0], t[1], t[2], step_value(plain, t[0].device())); });
   }
 }
 
@@ -54,7 +56,8 @@ TEMPLATE_TEST_CASE("steps of Adam and AdamW agree with the CPU", "", float, doub
                      .correction1 = 0.3,
                      .correction2 = 0.2};
     check_parity(
-        {p, g, m, v}, 10 * tolerance<TestType>, [&](auto& t) { adam_step(t[0], t[1], t[2], t[3], step_value(s, t[0].device())); }, placement);
+        {p, g, m, v}, 10 * tolerance<TestType>,
+        [&](auto& t) { adam_step(t[0], t[1], t[2], t[3], step_value(s, t[0].device())); }, placement);
   }
 }
 
@@ -66,7 +69,8 @@ TEMPLATE_TEST_CASE("steps of AdaAct agree with the CPU", "", float, double) {
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19};
     check_parity({p, g}, tolerance<TestType>,
                  [&](auto& t) { adaact_plain_step(t[0], t[1], step_value(s, t[0].device())); });
-    check_parity({p, g, m, rate}, tolerance<TestType>, [&](auto& t) { adaact_step(t[0], t[1], t[2], t[3], step_value(s, t[0].device())); });
+    check_parity({p, g, m, rate}, tolerance<TestType>,
+                 [&](auto& t) { adaact_step(t[0], t[1], t[2], t[3], step_value(s, t[0].device())); });
   }
 }
 
@@ -75,7 +79,7 @@ TEMPLATE_TEST_CASE("rates of AdaAct agree with the CPU, at the ends of their ran
   const Tensor v = Tensor::from<TestType>({6}, {0, TestType(0.125), TestType(0.5), 8, TestType(1e30), nan});
   const Tensor rate = Tensor::zeros({6}, v.dtype());
   const double t = tolerance<TestType>;
-  for (const AdaActStep& s : {AdaActStep{.correction2 = 0.5, .eps = 0.1, .low = 0.25, .high = 4},
-                              AdaActStep{.correction2 = 0.5}})
+  for (const AdaActStep& s :
+       {AdaActStep{.correction2 = 0.5, .eps = 0.1, .low = 0.25, .high = 4}, AdaActStep{.correction2 = 0.5}})
     check_parity({v, rate}, t, [&](auto& x) { adaact_rate(x[0], step_value(s, x[0].device()), x[1]); });
 }

@@ -73,7 +73,8 @@ TEST_CASE("twenty steps in double follow the CPU's to 1e-9, recorded or not") {
   std::vector<Setting> settings = {{"lenet5", 32, "adaact"}, {"resnet20", 8, "adaact"}};
   if (!watched())
     for (const std::string& optimizer : optimizer_names())
-      if (optimizer != "adaact") settings.insert(settings.end(), {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer}});
+      if (optimizer != "adaact")
+        settings.insert(settings.end(), {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer}});
   for (const auto& [model, side, optimizer] : settings) {
     CAPTURE(model, optimizer);
     const std::int64_t batch = watched() ? 2 : 4;

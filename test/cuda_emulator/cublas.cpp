@@ -41,8 +41,7 @@ Matrix<T> factor(const void* data, cublasOperation_t operation, std::int64_t row
                  std::int64_t ld, cublasComputeType_t compute) {
   if (operation != CUBLAS_OP_N) std::swap(rows, columns);
   const T* const first = static_cast<const T*>(data);
-  for (std::int64_t c = 0; c < columns; ++c)
-    library_reads(first + c * ld, static_cast<std::size_t>(rows) * sizeof(T));
+  for (std::int64_t c = 0; c < columns; ++c) library_reads(first + c * ld, static_cast<std::size_t>(rows) * sizeof(T));
   Matrix<T> x = Mapped<const Matrix<T>>(first, rows, columns, Eigen::OuterStride<>(ld));
   if constexpr (std::is_same_v<T, float>) {
     if (compute == CUBLAS_COMPUTE_32F_FAST_TF32) round_mantissa(x, 10);
@@ -69,7 +68,8 @@ struct Gemm {
   void operator()() const {
     T* const result = static_cast<T*>(c);
     const std::size_t column = static_cast<std::size_t>(m) * sizeof(T);
-    Matrix<T> sum = alpha * (factor<T>(a, transpose_a, m, k, lda, compute) * factor<T>(b, transpose_b, k, n, ldb, compute));
+    Matrix<T> sum =
+        alpha * (factor<T>(a, transpose_a, m, k, lda, compute) * factor<T>(b, transpose_b, k, n, ldb, compute));
     Mapped<Matrix<T>> to(result, m, n, Eigen::OuterStride<>(ldc));
     if (beta != T(0)) {
       for (std::int64_t j = 0; j < n; ++j) library_reads(result + j * ldc, column);
@@ -113,8 +113,20 @@ cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t transpos
                                cublasComputeType_t compute, cublasGemmAlgo_t) {
   if (type_a != type_b || type_a != type_c) return CUBLAS_STATUS_NOT_SUPPORTED;
   const auto multiply = [&]<class T>(T) {
-    const Gemm<T> gemm{transpose_a, transpose_b, m, n, k, *static_cast<const T*>(alpha), a, lda, b, ldb,
-                       *static_cast<const T*>(beta), c, ldc, compute};
+    const Gemm<T> gemm{transpose_a,
+                       transpose_b,
+                       m,
+                       n,
+                       k,
+                       *static_cast<const T*>(alpha),
+                       a,
+                       lda,
+                       b,
+                       ldb,
+                       *static_cast<const T*>(beta),
+                       c,
+                       ldc,
+                       compute};
     return enqueue(handle->stream, [gemm] {
       gemm();
       return cudaSuccess;

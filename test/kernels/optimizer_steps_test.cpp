@@ -38,13 +38,10 @@ template <class T>
 void check_sgd(bool nesterov, const std::vector<double>& golden) {
   Tensor buffer = scalar<T>(1e30);  // the first step must not read it
   check_trajectory<T>(golden, [&](Tensor& p, const Tensor& g, int t) {
-    sgd_step(p, g, buffer,
-             SgdStep{.lr = 0.1,
-                     .momentum = 0.9,
-                     .dampening = 0,
-                     .weight_decay = 5e-4,
-                     .nesterov = nesterov,
-                     .first = t == 1});
+    sgd_step(
+        p, g, buffer,
+        SgdStep{
+            .lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 5e-4, .nesterov = nesterov, .first = t == 1});
   });
 }
 
@@ -54,13 +51,13 @@ void check_adam(bool decoupled, double weight_decay, const std::vector<double>& 
   check_trajectory<T>(golden, [&](Tensor& p, const Tensor& g, int t) {
     adam_step(p, g, m, v,
               AdamStep{.lr = 1e-3,
-               .beta1 = 0.9,
-               .beta2 = 0.999,
-               .eps = 1e-8,
-               .weight_decay = weight_decay,
-               .decoupled = decoupled,
-               .correction1 = 1 - std::pow(0.9, t),
-               .correction2 = 1 - std::pow(0.999, t)});
+                       .beta1 = 0.9,
+                       .beta2 = 0.999,
+                       .eps = 1e-8,
+                       .weight_decay = weight_decay,
+                       .decoupled = decoupled,
+                       .correction1 = 1 - std::pow(0.9, t),
+                       .correction2 = 1 - std::pow(0.999, t)});
   });
 }
 
@@ -79,7 +76,8 @@ void check_adaact_golden() {
   for (std::size_t i = 0; i < 2; ++i) {
     const double t = static_cast<double>(i + 1);
     for (std::size_t j = 0; j < 2; ++j) v[j] = 0.999 * v[j] + 0.001 * moment[i][j];
-    adaact_rate(Tensor::from<T>({2}, {T(v[0]), T(v[1])}), AdaActStep{.correction2 = 1 - std::pow(0.999, t), .eps = 1e-8}, rate);
+    adaact_rate(Tensor::from<T>({2}, {T(v[0]), T(v[1])}),
+                AdaActStep{.correction2 = 1 - std::pow(0.999, t), .eps = 1e-8}, rate);
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.002, .correction1 = 1 - std::pow(0.9, t)};
     adaact_step(w, Tensor::from<T>({1, 2}, {T(gradient[i][0]), T(gradient[i][1])}), m, rate, s);
     Tensor gb = scalar<T>(gradient[i][2]);
@@ -203,13 +201,13 @@ TEMPLATE_TEST_CASE("a dead input moves nothing, also without epsilon", "", float
   const Tensor q0 = q.clone(), zero = first.clone();
   adam_step(q, zero, first, second,
             AdamStep{.lr = 0.1,
-             .beta1 = 0.9,
-             .beta2 = 0.999,
-             .eps = 0,
-             .weight_decay = 0,
-             .decoupled = false,
-             .correction1 = 0.1,
-             .correction2 = 0.001});
+                     .beta1 = 0.9,
+                     .beta2 = 0.999,
+                     .eps = 0,
+                     .weight_decay = 0,
+                     .decoupled = false,
+                     .correction1 = 0.1,
+                     .correction2 = 0.001});
   CHECK(distance(q, q0) == 0);
 }
 
@@ -224,13 +222,13 @@ TEST_CASE("NaN gradients show in the parameters") {
   Tensor p = scalar<float>(1), m = scalar<float>(0), v = scalar<float>(0);
   adam_step(p, scalar<float>(NAN), m, v,
             AdamStep{.lr = 0.1,
-             .beta1 = 0.9,
-             .beta2 = 0.999,
-             .eps = 0,
-             .weight_decay = 0,
-             .decoupled = false,
-             .correction1 = 0.1,
-             .correction2 = 0.001});
+                     .beta1 = 0.9,
+                     .beta2 = 0.999,
+                     .eps = 0,
+                     .weight_decay = 0,
+                     .decoupled = false,
+                     .correction1 = 0.1,
+                     .correction2 = 0.001});
   CHECK(std::isnan(item<float>(p)));
   Tensor rate = scalar<float>(0);
   adaact_rate(scalar<float>(NAN), AdaActStep{.correction2 = 0.5}, rate);

@@ -24,7 +24,8 @@ struct LossResult {
 LossResult loss_of(const Tensor& logits, const Tensor& labels, double factor, Tensor& dlogits) {
   Tensor sums = Tensor::empty({2}, DType::float64);
   softmax_cross_entropy(logits, labels, factor, dlogits, sums);
-  return {sums.data<double>()[0] / static_cast<double>(logits.dim(0)), static_cast<std::int64_t>(sums.data<double>()[1])};
+  return {sums.data<double>()[0] / static_cast<double>(logits.dim(0)),
+          static_cast<std::int64_t>(sums.data<double>()[1])};
 }
 
 template <class T>
@@ -92,8 +93,7 @@ TEST_CASE("NaN and infinite logits give a NaN loss and no correct prediction") {
   std::vector<float> values = {1, 2, 3};
   values[static_cast<std::size_t>(at)] = bad;
   Tensor dlogits = Tensor::empty({1, 3}, DType::float32);
-  const LossResult result =
-      loss_of(Tensor::from({1, 3}, values), Tensor::from<std::int32_t>({1}, {1}), 1, dlogits);
+  const LossResult result = loss_of(Tensor::from({1, 3}, values), Tensor::from<std::int32_t>({1}, {1}), 1, dlogits);
   CHECK(std::isnan(result.loss));
   if (std::isnan(bad)) CHECK(result.correct == 0);
 }
