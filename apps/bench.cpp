@@ -6,8 +6,11 @@
 #include "apps/bench/step.h"
 #include "apps/training/build_info.h"
 #include "apps/training/command_line.h"
+#include "apps/training/run_config.h"
+#include "core/device_backend.h"
 #include "core/error.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
 
@@ -34,7 +37,11 @@ CommandLine command_line() {
          .default_text = "all cores"},
         {.option = Option{"steps", std::int64_t{50}, "step: how many are timed, of each optimizer"}.range(1, 1e6)},
         {.option = Option{"warmup", std::int64_t{5}, "step: how many come before"}.range(0, 1e6)},
-        {.option = Option{"precision", std::string("fp32"), "step: of all arithmetic"}.one_of({"fp32", "fp64"})},
+        {.option = {"device", std::string("cpu"), "step: auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
+        {.option = Option{"precision", std::string("fp32"),
+                          "step: of all arithmetic; on CUDA also tf32, bf16: of the factors of matrix products"}
+                       .one_of({"fp32", "fp64", "tf32", "bf16"})},
+        {.option = {"graph", true, "step: on CUDA, record a step once and replay it"}},
         {.option = Option{"conv", std::string("auto"), "step: convolution engine"}.one_of(
              {"auto", "im2col", "library", "winograd", "direct"})},
         {.option = {"json", false, "print JSON"}, .action = true},
@@ -75,7 +82,13 @@ Json to_json(const bench::StepResult& r) {
           {"ratio_to_first", r.ratio_to_first}};
 }
 
-int run_step(const Options& options) {
+// "2 threads", or the device's name.
+std::string describe(Device device) {
+  if (device.is_cpu()) return std::to_string(kernels::threads()) + " threads";
+  return device.name() + " (" + device_backend().description(device.index) + ")";
+}
+
+int run_step(Options options) {
   bench::StepSettings settings;
   settings.model = options.text("model");
   settings.optimizers = split(options.text("optim"));
@@ -84,12 +97,18 @@ int run_step(const Options& options) {
   settings.warmup = options.integer("warmup");
   settings.dtype = options.text("precision") == "fp64" ? DType::float64 : DType::float32;
   settings.engine = kernels::parse_conv_engine(options.text("conv"));
+  settings.device = Device::parse(options.text("device"));
+  options.set("device", settings.device.name());
+  check_precision(options);
+  kernels::set_matrix_precision(kernels::parse_matrix_precision(options.text("precision")));
+  settings.record = options.flag("graph");
   const std::vector<bench::StepResult> results = bench::bench_step(settings);
 
   if (options.flag("json")) {
     // One optimizer: its figures at the top. Several: under "results".
     Json json = conditions(options);
     json["precision"] = options.text("precision");
+    json["device"] = describe(settings.device);
     json["conv"] = options.text("conv");
     json["steps"] = settings.steps;
     if (results.size() == 1)
@@ -99,9 +118,9 @@ int run_step(const Options& options) {
     std::printf("%s\n", json.dump(2).c_str());
     return 0;
   }
-  std::printf("%s, batch %lld, %d threads, %s, %lld steps of each optimizer\n", settings.model.c_str(),
-              static_cast<long long>(settings.batch_size), kernels::threads(), options.text("precision").c_str(),
-              static_cast<long long>(settings.steps));
+  std::printf("%s, batch %lld, %s, %s, %lld steps of each optimizer\n", settings.model.c_str(),
+              static_cast<long long>(settings.batch_size), describe(settings.device).c_str(),
+              options.text("precision").c_str(), static_cast<long long>(settings.steps));
   std::printf("%-10s%10s%10s%10s%10s%10s%11s%11s%10s%8s\n", "", "median ms", "min ms", "max ms", "forward", "backward",
               "optimizer", "images/s", "peak MiB", "ratio");
   for (const bench::StepResult& r : results)

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/safetensors.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 
 namespace actgrad {
 namespace {
@@ -68,6 +69,7 @@ class Logits {
 int evaluate_file(const RunConfig& config, const std::string& weights, std::int64_t batch_size,
                   const std::string& logits_file, bool json) {
   kernels::set_threads(static_cast<int>(config.run.integer("threads")));
+  kernels::set_matrix_precision(config.matrix_precision());
   const Dataset data = load_dataset(config.data_name(), config.run.text("data-dir"));
   const ImageSet test = first_images(data.test, config.run.integer("test-samples"));
   const auto model = make_model(config.model_name(), input_spec(data), config.dtype(), 0, config.model,

@@ -16,8 +16,8 @@ struct Device {
   // "cpu", "cuda:0".
   std::string name() const;
 
-  // Reads "auto", "cpu", "cuda", "cuda:N". "auto" is the fastest device that this build and machine offer.
-  // Throws UserError for anything else, and for a device that is not there.
+  // Reads "auto", "cpu", "cuda", "cuda:N". "auto" is the fastest device that this build and machine offer. A CUDA
+  // device becomes the calling thread's. Throws UserError for anything else, and for a device that is not there.
   static Device parse(const std::string& text);
 };
 

@@ -6,10 +6,16 @@
 #include <cstddef>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <new>
+#include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "core/device_backend.h"
+#include "core/error.h"
+#include "core/recording.h"
 
 namespace actgrad {
 namespace {
@@ -38,30 +44,76 @@ std::size_t size_class(std::size_t bytes) {
   return std::max<std::size_t>(unit, (bytes + unit - 1) / unit * unit);
 }
 
+std::string mebibytes(std::size_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
+
+using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;  // by size
+
+void* take_from(FreeBlocks& free, std::size_t size) {
+  const auto found = free.find(size);
+  if (found == free.end() || found->second.empty()) return nullptr;
+  void* const memory = found->second.back();
+  found->second.pop_back();
+  return memory;
+}
+
+}  // namespace
+
+struct MemoryPool::Blocks {
+  FreeBlocks free;
+  bool closed = false;  // nobody will use it any more: what is freed belongs to everybody
+};
+
+namespace {
+
+// The pool that the calling thread's tensors on `device` come from.
+struct PoolInUse {
+  Device device;
+  std::shared_ptr<MemoryPool::Blocks> blocks;
+};
+thread_local PoolInUse pool_in_use;
+
 class CachingAllocator {
  public:
+  explicit CachingAllocator(Device device) : device_(device), keeps_memory_(keeps_memory(device)) {}
+
   void* allocate(std::size_t bytes) {
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();  // a negative size, in truth
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
-    void* memory = take_cached(size);
+    const bool pooled = pool_in_use.blocks && pool_in_use.device == device_;
+    void* memory = take_from(pooled ? pool_in_use.blocks->free : free_, size);
     if (!memory) memory = take_from_system(size);
+    if (pooled) owners_[memory] = pool_in_use.blocks;
     statistics_.bytes_in_use += size;
     statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.bytes_in_use);
     return memory;
   }
 
   void deallocate(void* memory, std::size_t bytes) noexcept {
-    const std::size_t size = size_class(bytes);
+    const std::size_t size = block_size(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= size;
-#if defined(__SANITIZE_ADDRESS__)
-    // A cache would hide uses after free from the address sanitizer.
-    statistics_.bytes_reserved -= size;
-    std::free(memory);
-#else
-    free_[size].push_back(memory);
-#endif
+    const auto owner = owners_.find(memory);
+    if (owner != owners_.end() && !owner->second->closed) {
+      owner->second->free[size].push_back(memory);
+      return;
+    }
+    if (owner != owners_.end()) owners_.erase(owner);
+    release(memory, size);
+  }
+
+  // The pool's blocks belong to everybody from now on.
+  void close(MemoryPool::Blocks& pool) {
+    std::lock_guard lock(mutex_);
+    pool.closed = true;
+    for (auto& [size, blocks] : pool.free)
+      for (void* const memory : blocks) {
+        owners_.erase(memory);
+        release(memory, size);
+      }
+    pool.free.clear();
   }
 
   void release_cached() {
@@ -80,63 +132,115 @@ class CachingAllocator {
   }
 
  private:
-  void* take_cached(std::size_t size) {
-    auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return nullptr;
-    void* memory = found->second.back();
-    found->second.pop_back();
-    return memory;
+  static bool keeps_memory(Device device) {
+    if (!device.is_cpu()) return device_backend().keeps_memory();
+#if defined(__SANITIZE_ADDRESS__)
+    return false;  // a cache would hide uses after free from the address sanitizer
+#else
+    return true;
+#endif
+  }
+  std::size_t block_size(std::size_t bytes) const {
+    return keeps_memory_ || device_.is_cpu() ? size_class(bytes) : std::max<std::size_t>(bytes, 1);
+  }
+
+  // Of a block that nobody uses and no pool holds.
+  void release(void* memory, std::size_t size) {
+    if (keeps_memory_) {
+      free_[size].push_back(memory);
+    } else {
+      statistics_.bytes_reserved -= size;
+      give_back(memory);
+    }
+  }
+
+  void* from_system(std::size_t size) {
+    return device_.is_cpu() ? system_allocate(size) : device_backend().allocate(device_.index, size);
+  }
+  void give_back(void* memory) {
+    if (device_.is_cpu())
+      std::free(memory);
+    else
+      device_backend().deallocate(device_.index, memory);
   }
 
   void* take_from_system(std::size_t size) {
-    void* memory = system_allocate(size);
+    void* memory = from_system(size);
     if (!memory) {
       release_cached_locked();
-      memory = system_allocate(size);
-      if (!memory) throw std::bad_alloc();
+      memory = from_system(size);
+      if (!memory) fail(size);
     }
     statistics_.bytes_reserved += size;
     ++statistics_.system_allocations;
     return memory;
   }
 
+  [[noreturn]] void fail(std::size_t size) const {
+    if (device_.is_cpu()) throw std::bad_alloc();
+    throw UserError(device_.name() + ": out of memory: " + mebibytes(size) + " asked for, " +
+                    mebibytes(statistics_.bytes_in_use) + " held; try a smaller --batch-size");
+  }
+
   void release_cached_locked() {
     for (auto& [size, blocks] : free_) {
-      for (void* memory : blocks) std::free(memory);
+      for (void* memory : blocks) give_back(memory);
       statistics_.bytes_reserved -= size * blocks.size();
       blocks.clear();
     }
   }
 
+  Device device_;
+  bool keeps_memory_;
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  FreeBlocks free_;
+  std::unordered_map<void*, std::shared_ptr<MemoryPool::Blocks>> owners_;  // of blocks of pools
   MemoryStatistics statistics_;
 };
 
 // Never destroyed: tensors in static storage may be freed after every other static object.
-CachingAllocator& allocator() {
-  static CachingAllocator* instance = new CachingAllocator;
-  return *instance;
+CachingAllocator& allocator(Device device) {
+  static CachingAllocator* const cpu = new CachingAllocator(Device{});
+  if (device.is_cpu()) return *cpu;
+  static std::mutex* const mutex = new std::mutex;
+  static auto* const others = new std::map<int, CachingAllocator>;
+  std::lock_guard lock(*mutex);
+  return others->try_emplace(device.index, device).first->second;
 }
 
 }  // namespace
 
-MemoryStatistics memory_statistics() {
-  return allocator().statistics();
+MemoryPool::MemoryPool(Device device) : device_(device), blocks_(std::make_shared<Blocks>()) {}
+
+MemoryPool::~MemoryPool() {
+  allocator(device_).close(*blocks_);
 }
-void reset_peak_memory() {
-  allocator().reset_peak();
+
+void MemoryPool::use(const std::function<void()>& work) {
+  ACTGRAD_CHECK(!pool_in_use.blocks, "a memory pool within another");
+  struct Use {
+    explicit Use(PoolInUse pool) { pool_in_use = std::move(pool); }
+    ~Use() { pool_in_use = {}; }
+  } const use(PoolInUse{device_, blocks_});
+  work();
 }
-void release_cached_memory() {
-  allocator().release_cached();
+
+MemoryStatistics memory_statistics(Device device) {
+  return allocator(device).statistics();
+}
+void reset_peak_memory(Device device) {
+  allocator(device).reset_peak();
+}
+void release_cached_memory(Device device) {
+  allocator(device).release_cached();
 }
 
 namespace detail {
-void* allocate(std::size_t bytes) {
-  return allocator().allocate(bytes);
+void* allocate(std::size_t bytes, Device device) {
+  return allocator(device).allocate(bytes);
 }
-void deallocate(void* memory, std::size_t bytes) noexcept {
-  allocator().deallocate(memory, bytes);
+void deallocate(void* memory, std::size_t bytes, Device device) noexcept {
+  allocator(device).deallocate(memory, bytes);
 }
 }  // namespace detail
 

@@ -28,13 +28,13 @@ enum class Purpose : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout
 // The stream `stream` (a parameter's index, an epoch, …; below 2^48) of one purpose.
 class Random {
  public:
-  Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream = 0)
+  constexpr Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream = 0)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
         purpose_(static_cast<std::uint32_t>(purpose) << 16 | static_cast<std::uint32_t>(stream >> 32 & 0xFFFF)),
         stream_(static_cast<std::uint32_t>(stream)) {}
 
   // The four words number `position` of this stream: random access.
-  std::array<std::uint32_t, 4> block(std::uint64_t position) const {
+  constexpr std::array<std::uint32_t, 4> block(std::uint64_t position) const {
     return philox({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), stream_, purpose_},
                   key_);
   }

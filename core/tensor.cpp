@@ -1,5 +1,6 @@
 #include "core/tensor.h"
 
+#include "core/device_backend.h"
 #include "core/memory.h"
 
 namespace actgrad {
@@ -53,21 +54,21 @@ std::string Shape::to_string() const {
 }
 
 struct Tensor::Storage {
-  explicit Storage(std::size_t count) : bytes(count), memory(detail::allocate(count)) {}
-  ~Storage() { detail::deallocate(memory, bytes); }
+  Storage(std::size_t count, Device where) : bytes(count), device(where), memory(detail::allocate(count, where)) {}
+  ~Storage() { detail::deallocate(memory, bytes, device); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   std::size_t bytes;
+  Device device;
   void* memory;
 };
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  ACTGRAD_CHECK(device.is_cpu(), "no such device in this build: " + device.name());
   Tensor tensor;
   tensor.shape_ = shape;
   tensor.dtype_ = dtype;
   tensor.device_ = device;
-  tensor.storage_ = std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype));
+  tensor.storage_ = std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device);
   return tensor;
 }
 
@@ -122,11 +123,21 @@ Tensor Tensor::to(Device device) const {
 void Tensor::copy_from(const Tensor& other) {
   ACTGRAD_CHECK(shape_ == other.shape_ && dtype_ == other.dtype_,
                 shape_.to_string() + " from " + other.shape_.to_string());
-  if (numel()) std::memmove(raw(), other.raw(), bytes());
+  if (numel() == 0) return;
+  if (device_.is_cpu() && other.device_.is_cpu())
+    std::memmove(raw(), other.raw(), bytes());
+  else if (device_ == other.device_)
+    device_backend().copy_within(raw(), other.raw(), bytes());
+  else
+    device_backend().copy(raw(), other.raw(), bytes());
 }
 
 void Tensor::fill_zero() {
-  if (numel()) std::memset(raw(), 0, bytes());
+  if (numel() == 0) return;
+  if (device_.is_cpu())
+    std::memset(raw(), 0, bytes());
+  else
+    device_backend().fill_zero(raw(), bytes());
 }
 
 }  // namespace actgrad

@@ -55,8 +55,9 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
 
-  // The elements, as T; throws InternalError when dtype() is another type. Like a pointer, a const Tensor does not
-  // make its elements const: what a function writes is said by its name and comment.
+  // The elements, as T, which only kernels of device() may read; throws InternalError when dtype() is another type.
+  // Like a pointer, a const Tensor does not make its elements const: what a function writes is said by its name and
+  // comment.
   template <class T>
   T* data() const {
     ACTGRAD_CHECK(dtype_of<T>::value == dtype_, std::string("tensor holds ") + name_of(dtype_));
@@ -73,7 +74,7 @@ class Tensor {
   Tensor to(Device device) const;       // itself when it is there already, else a copy
   void copy_from(const Tensor& other);  // same shape and dtype; devices may differ
   void fill_zero();
-  // The values as std::vector<T> (T must be the dtype).
+  // The values, wherever they are, as std::vector<T> (T must be the dtype).
   template <class T>
   std::vector<T> to_vector() const;
 
@@ -96,7 +97,8 @@ Tensor Tensor::from(const Shape& shape, const std::vector<T>& values) {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const T* begin = data<T>();
+  const Tensor here = to(Device{});
+  const T* begin = here.data<T>();
   return std::vector<T>(begin, begin + numel());
 }
 

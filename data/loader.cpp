@@ -13,9 +13,23 @@
 
 namespace actgrad {
 
-std::vector<std::int32_t> shuffled_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {
+namespace {
+
+// 0, 1, …, count − 1
+std::vector<std::int32_t> ordered(std::int64_t count) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+}  // namespace
+
+ImageSet on_device(const ImageSet& set, Device device) {
+  return set.images ? ImageSet{set.images.to(device), set.labels.to(device)} : set;
+}
+
+std::vector<std::int32_t> shuffled_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {
+  std::vector<std::int32_t> order = ordered(count);
   Random random(seed, Purpose::shuffle, static_cast<std::uint64_t>(epoch));
   for (std::size_t left = order.size(); left > 1; --left)
     std::swap(order[left - 1], order[random.below(static_cast<std::uint32_t>(left))]);
@@ -29,14 +43,21 @@ struct Loader::State {
 
   State(const ImageSet& images, const std::vector<double>& mean_, const std::vector<double>& std_,
         const LoaderOptions& options_)
-      : set(images), mean(mean_), std(std_), options(options_) {}
+      : set(images),
+        device(set.images ? set.images.device() : Device{}),
+        table(kernels::normalisation_table(mean_, std_, options_.dtype).to(device)),
+        options(options_),
+        placed(device) {}
 
   const ImageSet set;
-  const std::vector<double> mean, std;
+  const Device device;
+  const Tensor table;
   const LoaderOptions options;
 
   std::int64_t epoch = 0;
-  std::vector<std::int32_t> order;
+  Tensor order;
+  StepValue<kernels::DataPosition> placed;  // on devices that gather by themselves: the last place
+  std::int64_t placed_batch = 0;
   std::int64_t position = -1;  // the batch that next() returns next; -1 before start()
 
   std::mutex mutex;
@@ -50,21 +71,20 @@ struct Loader::State {
   void work(std::stop_token stop, std::int64_t first);
 };
 
+// Batch `number`. A device gathers it relative to the last place; the CPU's worker is ahead of it.
 Batch Loader::State::make(std::int64_t number) const {
   const std::int64_t begin = number * options.batch_size;
   const std::int64_t count = std::min(options.batch_size, set.size() - begin);
-  const std::int32_t* chosen = order.data() + begin;
   const Tensor& images = set.images;
-  Batch batch{Tensor::empty({count, images.dim(1), images.dim(2), images.dim(3)}, options.dtype),
-              Tensor::empty({count}, DType::int32)};
-  kernels::Augmentation augmentation;
-  augmentation.enabled = options.augment;
-  augmentation.seed = options.seed;
-  augmentation.epoch = static_cast<std::uint64_t>(epoch);
-  kernels::gather_images(images, chosen, count, mean, std, augmentation, batch.x);
-  const std::int32_t* labels = set.labels.data<std::int32_t>();
-  std::transform(chosen, chosen + count, batch.labels.data<std::int32_t>(),
-                 [&](std::int32_t image) { return labels[image]; });
+  Batch batch{Tensor::empty({count, images.dim(1), images.dim(2), images.dim(3)}, options.dtype, device),
+              Tensor::empty({count}, DType::int32, device)};
+  const bool relative = !device.is_cpu();
+  const StepValue<kernels::DataPosition> place =
+      relative ? placed : kernels::DataPosition{begin, static_cast<std::uint64_t>(epoch)};
+  const std::int64_t offset = relative ? begin - placed_batch * options.batch_size : 0;
+  const kernels::Augmentation augmentation{.enabled = options.augment, .seed = options.seed};
+  kernels::gather_images(images, order, place, offset, table, augmentation, batch.x);
+  kernels::gather_labels(set.labels, order, place, offset, batch.labels);
   return batch;
 }
 
@@ -108,21 +128,34 @@ void Loader::start(std::int64_t epoch, std::int64_t first) {
   state.error = nullptr;
   state.epoch = epoch;
   state.position = first;
-  if (state.options.shuffle) {
-    state.order = shuffled_order(state.set.size(), state.options.seed, epoch);
-  } else if (state.order.empty()) {
-    state.order.resize(static_cast<std::size_t>(state.set.size()));
-    std::iota(state.order.begin(), state.order.end(), 0);
+  if (state.options.shuffle || !state.order) {
+    const std::vector<std::int32_t> order =
+        state.options.shuffle ? shuffled_order(state.set.size(), state.options.seed, epoch) : ordered(state.set.size());
+    if (state.device.is_cpu() || !state.order)
+      state.order = Tensor::from({state.set.size()}, order).to(state.device);
+    else
+      state.order.copy_from(Tensor::from({state.set.size()}, order));  // recorded steps read it where it lies
   }
+  if (!state.device.is_cpu()) return place(first);
   if (state.options.prefetch && first < batches())
     state.worker = std::jthread([&state, first](std::stop_token stop) { state.work(std::move(stop), first); });
+}
+
+void Loader::place(std::int64_t number) {
+  State& state = *state_;
+  if (state.device.is_cpu()) {
+    ACTGRAD_CHECK(number == state.position, "the CPU's loader goes from batch to batch");
+    return;
+  }
+  state.position = state.placed_batch = number;
+  state.placed.set({number * state.options.batch_size, static_cast<std::uint64_t>(state.epoch)});
 }
 
 bool Loader::next(Batch& batch) {
   State& state = *state_;
   ACTGRAD_CHECK(state.position >= 0, "start() comes before next()");
   if (state.position == batches()) return false;
-  if (!state.options.prefetch) {
+  if (!state.options.prefetch || !state.device.is_cpu()) {
     batch = state.make(state.position);
   } else {
     std::unique_lock lock(state.mutex);

@@ -8,7 +8,7 @@
 namespace actgrad {
 
 struct Batch {
-  Tensor x;       // (n, H, W, C) normalised, float32 or float64
+  Tensor x;       // (n, H, W, C) normalised, float32 or float64; both where the set's images are
   Tensor labels;  // (n) int32
   std::int64_t size() const { return labels.dim(0); }
 };
@@ -19,7 +19,7 @@ struct LoaderOptions {
   bool augment = false;  // crop and flip
   std::uint64_t seed = 0;
   DType dtype = DType::float32;
-  bool prefetch = true;  // prepare the next batches on a thread
+  bool prefetch = true;  // prepare the next batches on a thread (on the CPU; another device does it by itself)
 };
 
 // The batches of one epoch after another. The order and every random draw depend on (seed, epoch) alone, so a position
@@ -34,8 +34,11 @@ class Loader {
 
   std::int64_t batches() const;  // per epoch; the last, partial batch counts
 
-  // Goes to batch `first` of epoch `epoch`.
+  // Goes to batch `first` of epoch `epoch`. A set on another device than the CPU: its order goes there now.
   void start(std::int64_t epoch, std::int64_t first = 0);
+  // Goes to batch `number` of the same epoch, and says so to the device: batches are gathered relative to the last such
+  // place, so that a recorded step (core/recording.h) gathers those of its time. On the CPU: only to the next batch.
+  void place(std::int64_t number);
   // The next batch of the epoch started; false at its end. Rethrows what went wrong on the thread.
   bool next(Batch& batch);
 
@@ -43,6 +46,9 @@ class Loader {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// The set, moved to a device.
+ImageSet on_device(const ImageSet& set, Device device);
 
 // The order in which epoch `epoch` visits `count` images: a Fisher-Yates shuffle from (seed, Purpose::shuffle, epoch).
 std::vector<std::int32_t> shuffled_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch);

@@ -3,27 +3,14 @@
 #include <algorithm>
 #include <tuple>
 
-#include "core/random.h"
+#include "kernels/augment_formulas.h"
 #include "kernels/dispatch.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
 
-// Where the crop's top left corner lies in the image (outside of it: in the padding), and whether the crop is mirrored.
-struct Placement {
-  std::int64_t top = 0, left = 0;
-  bool flip = false;
-};
-
-// Image number i draws block i of its epoch's stream: word 0 the vertical offset in {0, …, 2·padding} (multiply-shift),
-// word 1 the horizontal one, the top bit of word 2 the flip.
-Placement draw(const Augmentation& a, std::int32_t image) {
-  if (!a.enabled) return {};
-  const auto words = Random(a.seed, Purpose::augment, a.epoch).block(static_cast<std::uint64_t>(image));
-  const auto choices = static_cast<std::uint64_t>(2 * a.padding + 1);
-  const auto offset = [&](std::uint32_t word) { return static_cast<std::int64_t>(word * choices >> 32) - a.padding; };
-  return {offset(words[0]), offset(words[1]), (words[2] >> 31) != 0};
-}
+using formulas::Placement;
 
 // A row of the result: pixel x comes from column left + x of `row`, or, mirrored, from column left + width − 1 − x;
 // `row` is nullptr for a padded row. table: 256 normalised values per channel. Channels: the number of channels when
@@ -50,41 +37,61 @@ void copy_row(const std::uint8_t* row, std::int64_t width, std::int64_t channels
   pad(end, width);
 }
 
-template <class T>
-std::vector<T> normalisation_table(const std::vector<double>& mean, const std::vector<double>& std) {
-  std::vector<T> table;
-  table.reserve(mean.size() * 256);
-  for (std::size_t c = 0; c < mean.size(); ++c)
-    for (int pixel = 0; pixel < 256; ++pixel) table.push_back(T((pixel / 255.0 - mean[c]) / std[c]));
-  return table;
+// The numbers of `count` images from the position on, checked.
+const std::int32_t* chosen_images(const Tensor& order, const DataPosition& position, std::int64_t offset,
+                                  std::int64_t count, std::int64_t images) {
+  const std::int64_t first = position.first + offset;
+  ACTGRAD_CHECK(first >= 0 && first + count <= order.numel(), "a position outside of the data");
+  const std::int32_t* const chosen = order.data<std::int32_t>() + first;
+  for (std::int64_t i = 0; i < count; ++i)
+    ACTGRAD_CHECK(chosen[i] >= 0 && chosen[i] < images, "image " + std::to_string(chosen[i]));
+  return chosen;
 }
 
 }  // namespace
 
-void gather_images(const Tensor& images, const std::int32_t* indices, std::int64_t count,
-                   const std::vector<double>& mean, const std::vector<double>& std, const Augmentation& augmentation,
-                   Tensor& y) {
-  ACTGRAD_CHECK(images.rank() == 4, images.shape().to_string());
-  const std::int64_t number = images.dim(0), height = images.dim(1), width = images.dim(2), channels = images.dim(3);
+Tensor normalisation_table(const std::vector<double>& mean, const std::vector<double>& std, DType dtype) {
+  ACTGRAD_CHECK(mean.size() == std.size(), "one mean and std per channel");
+  Tensor table = Tensor::empty({static_cast<std::int64_t>(mean.size()), 256}, dtype);
+  visit_floating(dtype, [&]<class T>() {
+    T* entry = table.data<T>();
+    for (std::size_t c = 0; c < mean.size(); ++c)
+      for (int pixel = 0; pixel < 256; ++pixel) *entry++ = T((pixel / 255.0 - mean[c]) / std[c]);
+  });
+  return table;
+}
+
+void gather_images(const Tensor& images, const Tensor& order, const StepValue<DataPosition>& position,
+                   std::int64_t offset, const Tensor& table, const Augmentation& augmentation, Tensor& y) {
+  ACTGRAD_CHECK(images.rank() == 4 && y.rank() == 4, images.shape().to_string());
+  const std::int64_t count = y.dim(0), height = images.dim(1), width = images.dim(2), channels = images.dim(3);
   ACTGRAD_CHECK((y.shape() == Shape{count, height, width, channels}),
                 images.shape().to_string() + " to " + y.shape().to_string());
-  ACTGRAD_CHECK(static_cast<std::int64_t>(mean.size()) == channels && std.size() == mean.size(),
-                "one mean and std per channel");
+  ACTGRAD_CHECK((table.shape() == Shape{channels, 256} && table.dtype() == y.dtype()), "one mean and std per channel");
   ACTGRAD_CHECK(augmentation.padding >= 0, "padding");
+  ACTGRAD_DISPATCH(gather_images, images, images, order, position, offset, table, augmentation, y);
   const auto* const pixels = images.data<std::uint8_t>();
+  const std::int32_t* const chosen = chosen_images(order, position.value(), offset, count, images.dim(0));
   visit_floating(y.dtype(), [&]<class T>() {
-    const std::vector<T> table = normalisation_table<T>(mean, std);
     const auto copy = channels == 3 ? copy_row<3, T> : channels == 1 ? copy_row<1, T> : copy_row<0, T>;
     T* out = y.data<T>();
     for (std::int64_t i = 0; i < count; ++i) {
-      ACTGRAD_CHECK(indices[i] >= 0 && indices[i] < number, "image " + std::to_string(indices[i]));
-      const std::uint8_t* const image = pixels + indices[i] * height * width * channels;
-      const Placement place = draw(augmentation, indices[i]);
+      const std::uint8_t* const image = pixels + chosen[i] * height * width * channels;
+      const Placement place = formulas::draw_placement(augmentation, position.value().epoch, chosen[i]);
       for (std::int64_t row = place.top; row < place.top + height; ++row, out += width * channels)
-        copy(row >= 0 && row < height ? image + row * width * channels : nullptr, width, channels, place, table.data(),
-             out);
+        copy(row >= 0 && row < height ? image + row * width * channels : nullptr, width, channels, place,
+             table.data<T>(), out);
     }
   });
+}
+
+void gather_labels(const Tensor& labels, const Tensor& order, const StepValue<DataPosition>& position,
+                   std::int64_t offset, Tensor& y) {
+  const std::int64_t count = y.numel();
+  ACTGRAD_DISPATCH(gather_labels, labels, labels, order, position, offset, y);
+  const std::int32_t* const chosen = chosen_images(order, position.value(), offset, count, labels.numel());
+  const std::int32_t* const all = labels.data<std::int32_t>();
+  std::transform(chosen, chosen + count, y.data<std::int32_t>(), [&](std::int32_t image) { return all[image]; });
 }
 
 }  // namespace actgrad::kernels

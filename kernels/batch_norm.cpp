@@ -10,6 +10,7 @@
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
 #include "kernels/pack.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -86,9 +87,9 @@ void add_chunk_moments(const T* x, std::int64_t rows, std::int64_t channels, std
     std::memcpy(sums_of_squares, squares, sizeof squares);
     const double count = static_cast<double>(rows);
     for (std::int64_t j = 0; j < Count * width; ++j) {
-      const double s = static_cast<double>(sums[j]), q = static_cast<double>(sums_of_squares[j]);
-      join_moments(static_cast<double>(seen), mean[c + j], square[c + j], count,
-                   static_cast<double>(x[c + j]) + s / count, std::max(0.0, q - s * s / count));
+      const formulas::Moments chunk = formulas::moments_around(
+          static_cast<double>(x[c + j]), count, static_cast<double>(sums[j]), static_cast<double>(sums_of_squares[j]));
+      join_moments(static_cast<double>(seen), mean[c + j], square[c + j], count, chunk.mean, chunk.squares);
     }
   });
 }
@@ -229,7 +230,7 @@ void gradient_chunk(const BackwardInputs<T>& in, std::int64_t first, std::int64_
         const std::int64_t at = r * channels + c + i * width;
         const P x = load<P>(in.x + at);
         const P g = masked<Kind>(in, at, x, mean[i], factor[i], shift[i]);
-        const P dx = factor[i] * g - centre[i] - slope[i] * (x - mean[i]);
+        const P dx = formulas::batch_norm_gradient(g, x, mean[i], factor[i], centre[i], slope[i]);
         store<P>(out.dx + at, out.mode == Write::overwrite ? dx : load<P>(out.dx + at) + dx);
       }
   });
@@ -312,13 +313,15 @@ void batch_norm_forward_training(const Tensor& x, const Tensor& residual, const 
   for (const Tensor& vector : {scale, shift, running_mean, running_variance, mean, inverse_std})
     check_channels(m, x, vector);
   ACTGRAD_CHECK(m.rows > 1, "batch norm needs more than one value per channel: " + x.shape().to_string());
+  ACTGRAD_DISPATCH(batch_norm_forward_training, x, x, residual, scale, shift, running_mean, running_variance, options,
+                   y, mean, inverse_std);
   visit_floating(x.dtype(), [&]<class T>() {
     Sums sums = moments(m, x.data<T>());
     const Tensor factor_scratch = Tensor::empty({m.channels}, x.dtype());
     T* const factor = factor_scratch.data<T>();
     const double rows = static_cast<double>(m.rows);
     const auto average = [&](T& running, double batch) {
-      running = T((1 - options.momentum) * static_cast<double>(running) + options.momentum * batch);
+      running = formulas::running_average(running, batch, options.momentum);
     };
     for (std::int64_t c = 0; c < m.channels; ++c) {
       const double batch_mean = sums.first(0)[c], squares = sums.second(0)[c];
@@ -341,6 +344,8 @@ void batch_norm_forward_evaluation(const Tensor& x, const Tensor& residual, cons
   check_like(x, y);
   if (residual) check_like(x, residual);
   for (const Tensor& vector : {scale, shift, running_mean, running_variance}) check_channels(m, x, vector);
+  ACTGRAD_DISPATCH(batch_norm_forward_evaluation, x, x, residual, scale, shift, running_mean, running_variance, options,
+                   y);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor scratch = Tensor::empty({2, m.channels}, x.dtype());
     T* const inverse_std = scratch.data<T>();
@@ -360,6 +365,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y, boo
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, shift, mean, inverse_std}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  ACTGRAD_DISPATCH(batch_norm_backward, x, dy, x, y, has_residual, scale, shift, mean, inverse_std, options, gradients);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor factor_scratch = Tensor::empty({m.channels}, x.dtype());
     T* const factor = factor_scratch.data<T>();
@@ -383,6 +389,8 @@ void batch_norm_backward_evaluation(const Tensor& dy, const Tensor& x, const Ten
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, running_mean, running_variance}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  ACTGRAD_DISPATCH(batch_norm_backward_evaluation, x, dy, x, y, scale, running_mean, running_variance, options,
+                   gradients);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor scratch = Tensor::zeros({3, m.channels}, x.dtype());
     T* const inverse_std = scratch.data<T>();

@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include "kernels/conv2d_engines.h"
+#include "kernels/registry.h"
 #include "kernels/winograd/convolution.h"
 
 namespace actgrad::kernels {
@@ -53,6 +54,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
                     ConvEngine engine) {
   check_shapes(g, x, weight, y);
   ACTGRAD_CHECK(!bias || bias.shape() == Shape{g.out_channels}, bias.shape().to_string());
+  ACTGRAD_DISPATCH(conv2d_forward, x, g, x, weight, bias, y, engine);
   switch (engine_for(g, x.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::forward(g, x, weight, bias, y);
     case ConvEngine::direct: return direct_forward(g, x, weight, bias, y);
@@ -64,6 +66,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
                           ConvEngine engine) {
   check_shapes(g, dx, weight, dy);
+  ACTGRAD_DISPATCH(conv2d_backward_data, dy, g, dy, weight, dx, mode, engine);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_data(g, dy, weight, dx, mode);
     case ConvEngine::direct: return direct_backward_data(g, dy, weight, dx, mode);
@@ -75,6 +78,7 @@ void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tenso
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
                             ConvEngine engine) {
   check_shapes(g, x, dweight, dy);
+  ACTGRAD_DISPATCH(conv2d_backward_weight, dy, g, dy, x, dweight, mode, engine);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_weight(g, dy, x, dweight, mode);
     case ConvEngine::direct: return direct_backward_weight(g, dy, x, dweight, mode);

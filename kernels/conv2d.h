@@ -18,11 +18,17 @@ struct Conv2dGeometry {
   std::int64_t out_channels, kernel_h, kernel_w;   // w: (out_channels, kernel_h, kernel_w, in_channels / groups)
   std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 
-  std::int64_t out_height() const { return (height + 2 * padding - dilation * (kernel_h - 1) - 1) / stride + 1; }
-  std::int64_t out_width() const { return (width + 2 * padding - dilation * (kernel_w - 1) - 1) / stride + 1; }
-  std::int64_t group_in() const { return in_channels / groups; }
-  std::int64_t group_out() const { return out_channels / groups; }
-  std::int64_t patch_size() const { return kernel_h * kernel_w * group_in(); }  // columns of the weight matrix
+  constexpr std::int64_t out_height() const {
+    return (height + 2 * padding - dilation * (kernel_h - 1) - 1) / stride + 1;
+  }
+  constexpr std::int64_t out_width() const {
+    return (width + 2 * padding - dilation * (kernel_w - 1) - 1) / stride + 1;
+  }
+  constexpr std::int64_t group_in() const { return in_channels / groups; }
+  constexpr std::int64_t group_out() const { return out_channels / groups; }
+  constexpr std::int64_t patch_size() const {
+    return kernel_h * kernel_w * group_in();
+  }  // columns of the weight matrix
   Shape input_shape() const { return {batch, height, width, in_channels}; }
   Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
   Shape weight_shape() const { return {out_channels, kernel_h, kernel_w, group_in()}; }

@@ -5,6 +5,7 @@
 #include "core/random.h"
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -32,12 +33,12 @@ void write_each(Tensor& y, Write mode, const Value& value) {
 // Calls visit(e, kept) for every element e of [0, n), where element e is kept when word e % 4 of Philox block e / 4 is
 // below keep·2³². Sixteen blocks are drawn at a time, in vector lanes.
 template <class Visit>
-void draw_mask(std::int64_t n, double keep, std::uint64_t seed, std::uint64_t stream, const Visit& visit) {
+void draw_mask(std::int64_t n, double keep, const DropoutStream& stream, const Visit& visit) {
   ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
   constexpr std::int64_t blocks = 16, elements = 4 * blocks;
   const auto threshold = static_cast<std::uint64_t>(keep * 0x1p32);
   parallel_for((n + elements - 1) / elements, flat_grain / (8 * elements), [&](Range groups, int) {
-    const Random random(seed, Purpose::dropout, stream);
+    const Random random(stream.seed, Purpose::dropout, stream.first.value() + stream.offset);
     const Visit local = visit;
     std::uint32_t words[elements];
     for (std::int64_t group = groups.begin; group < groups.end; ++group) {
@@ -57,6 +58,7 @@ void draw_mask(std::int64_t n, double keep, std::uint64_t seed, std::uint64_t st
 
 void relu_forward(const Tensor& x, Tensor& y) {
   check_like(x, y);
+  ACTGRAD_DISPATCH(relu_forward, x, x, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     // Written so that NaN stays NaN: a broken run must show.
@@ -67,6 +69,7 @@ void relu_forward(const Tensor& x, Tensor& y) {
 void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx, Write mode) {
   check_like(dy, y);
   check_like(dy, dx);
+  ACTGRAD_DISPATCH(relu_backward, dy, dy, y, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const gradient = dy.data<T>();
     const T* const out = y.data<T>();
@@ -77,6 +80,7 @@ void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx, Write mode) {
 void add(const Tensor& a, const Tensor& b, Tensor& y) {
   check_like(a, b);
   check_like(a, y);
+  ACTGRAD_DISPATCH(add, a, a, b, y);
   visit_floating(a.dtype(), [&]<class T>() {
     const T* const left = a.data<T>();
     const T* const right = b.data<T>();
@@ -86,6 +90,7 @@ void add(const Tensor& a, const Tensor& b, Tensor& y) {
 
 void copy(const Tensor& x, Tensor& y, Write mode) {
   check_like(x, y);
+  ACTGRAD_DISPATCH(copy, x, x, y, mode);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     write_each<T>(y, mode, [=](std::int64_t i) { return in[i]; });
@@ -93,6 +98,7 @@ void copy(const Tensor& x, Tensor& y, Write mode) {
 }
 
 void scale(Tensor& x, double factor) {
+  ACTGRAD_DISPATCH(scale, x, x, factor);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();
     const T a = T(factor);
@@ -102,6 +108,7 @@ void scale(Tensor& x, double factor) {
 
 void mix(Tensor& x, double a, const Tensor& y, double b) {
   check_like(x, y);
+  ACTGRAD_DISPATCH(mix, x, x, a, y, b);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();
     const T* const others = y.data<T>();
@@ -111,6 +118,7 @@ void mix(Tensor& x, double a, const Tensor& y, double b) {
 }
 
 void fill(Tensor& x, double value) {
+  ACTGRAD_DISPATCH(fill, x, x, value);
   visit_floating(x.dtype(), [&]<class T>() {
     const T rounded = T(value);
     write_each<T>(x, Write::overwrite, [=](std::int64_t) { return rounded; });
@@ -119,6 +127,7 @@ void fill(Tensor& x, double value) {
 
 void cast(const Tensor& x, Tensor& y) {
   ACTGRAD_CHECK(x.shape() == y.shape(), x.shape().to_string() + " to " + y.shape().to_string());
+  ACTGRAD_DISPATCH(cast, x, x, y);
   visit_floating(x.dtype(), [&]<class From>() {
     const From* const in = x.data<From>();
     visit_floating(y.dtype(), [&]<class To>() {
@@ -128,6 +137,7 @@ void cast(const Tensor& x, Tensor& y) {
 }
 
 double sum(const Tensor& x) {
+  ACTGRAD_DISPATCH(sum, x, x);
   return visit_floating(x.dtype(), [&]<class T>() {
     const T* const values = x.data<T>();
     return parallel_sum(x.numel(), [=](Range range) {
@@ -140,6 +150,7 @@ double sum(const Tensor& x) {
 }
 
 double sum_of_squares(const Tensor& x) {
+  ACTGRAD_DISPATCH(sum_of_squares, x, x);
   return visit_floating(x.dtype(), [&]<class T>() {
     const T* const values = x.data<T>();
     return parallel_sum(x.numel(), [=](Range range) {
@@ -153,6 +164,7 @@ double sum_of_squares(const Tensor& x) {
 }
 
 bool all_finite(const Tensor& x) {
+  ACTGRAD_DISPATCH(all_finite, x, x);
   return visit_floating(x.dtype(), [&]<class T>() {
     // NaN and infinities are the numbers whose exponent bits are all ones.
     using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
@@ -168,25 +180,26 @@ bool all_finite(const Tensor& x) {
   });
 }
 
-void dropout_forward(const Tensor& x, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& y) {
+void dropout_forward(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y) {
   check_like(x, y);
+  ACTGRAD_DISPATCH(dropout_forward, x, x, keep, stream, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
     const T gain = T(1 / keep);
-    draw_mask(x.numel(), keep, seed, stream, [=](std::int64_t e, bool kept) { out[e] = kept ? in[e] * gain : T(0); });
+    draw_mask(x.numel(), keep, stream, [=](std::int64_t e, bool kept) { out[e] = kept ? in[e] * gain : T(0); });
   });
 }
 
-void dropout_backward(const Tensor& dy, double keep, std::uint64_t seed, std::uint64_t stream, Tensor& dx, Write mode) {
-  if (mode == Write::overwrite) return dropout_forward(dy, keep, seed, stream, dx);  // the same formula
+void dropout_backward(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode) {
+  ACTGRAD_DISPATCH(dropout_backward, dy, dy, keep, stream, dx, mode);
+  if (mode == Write::overwrite) return dropout_forward(dy, keep, stream, dx);  // the same formula
   check_like(dy, dx);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const gradient = dy.data<T>();
     T* const out = dx.data<T>();
     const T gain = T(1 / keep);
-    draw_mask(dy.numel(), keep, seed, stream,
-              [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
+    draw_mask(dy.numel(), keep, stream, [=](std::int64_t e, bool kept) { out[e] += kept ? gradient[e] * gain : T(0); });
   });
 }
 

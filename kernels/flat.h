@@ -11,7 +11,7 @@ inline constexpr std::int64_t flat_grain = 32768;
 
 inline void check_like(const Tensor& a, const Tensor& b) {
   ACTGRAD_CHECK(
-      a.shape() == b.shape() && a.dtype() == b.dtype(),
+      a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device(),
       a.shape().to_string() + " " + name_of(a.dtype()) + " and " + b.shape().to_string() + " " + name_of(b.dtype()));
 }
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "kernels/optimizer_steps.h"
+
 #ifdef __CUDACC__
 #define ACTGRAD_HOST_DEVICE __host__ __device__
 #else
@@ -14,10 +16,45 @@ namespace actgrad::kernels::formulas {
 
 // Batch normalisation of one value; factor = scale/√(σ² + ε). Subtracting the mean first keeps the digits that
 // factor·x − factor·mean would lose when the mean is large. Forward and backward passes must agree on the sign of the
-// result (the mask of a fused ReLU), so both call this.
+// result (the mask of a fused ReLU), so both call this; a CUDA compiler is not left to choose per call how it rounds.
 template <class P>
 ACTGRAD_HOST_DEVICE inline P batch_norm(P x, P mean, P factor, P shift) {
+#ifdef __CUDA_ARCH__
+  using std::fma;
+  return fma(x - mean, factor, shift);
+#else
   return (x - mean) * factor + shift;
+#endif
+}
+
+// The gradient of batch_norm's result (g of it) with respect to x, through the batch's statistics too:
+// centre = factor · mean of g, slope = factor · mean of g·(x − mean) / (σ² + ε); both 0 when statistics are constants.
+template <class P>
+ACTGRAD_HOST_DEVICE inline P batch_norm_gradient(P g, P x, P mean, P factor, P centre, P slope) {
+  return factor * g - centre - slope * (x - mean);
+}
+
+// Mean and Σ(x − mean)² of `count` numbers, from Σ d and Σ d² of their differences d to one of them, `origin`: sums of
+// small numbers, so that little cancels.
+struct Moments {
+  double mean, squares;
+};
+ACTGRAD_HOST_DEVICE inline Moments moments_around(double origin, double count, double sum, double sum_of_squares) {
+  const double squares = sum_of_squares - sum * sum / count;
+  return {origin + sum / count, squares > 0 ? squares : 0};
+}
+
+// The running statistic after a batch.
+template <class T>
+ACTGRAD_HOST_DEVICE inline T running_average(T running, double batch, double momentum) {
+  return T((1 - momentum) * static_cast<double>(running) + momentum * batch);
+}
+
+// Whether `candidate` takes the place of the maximum of those before it (lane by lane, of packs). Of equal ones the
+// first stays; NaN wins always, so that it shows.
+template <class P>
+ACTGRAD_HOST_DEVICE inline auto is_new_maximum(P candidate, P maximum) {
+  return (candidate > maximum) | (candidate != candidate);
 }
 
 // a/b, but 0 where b is 0: what has never had a gradient does not move, also without an ε. NaN stays NaN.
@@ -33,6 +70,11 @@ struct SgdConstants {
   T lr, momentum, gain, weight_decay;  // gain = 1 − dampening
   bool nesterov, first;
 };
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline SgdConstants<T> sgd_constants(const SgdStep& s) {
+  return {T(s.lr), T(s.momentum), T(1 - s.dampening), T(s.weight_decay), s.nesterov, s.first};
+}
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline T sgd_plain(T p, T g, const SgdConstants<T>& k) {
@@ -59,6 +101,20 @@ struct AdamConstants {
 };
 
 template <class T>
+ACTGRAD_HOST_DEVICE inline AdamConstants<T> adam_constants(const AdamStep& s) {
+  using std::sqrt;
+  return {.rate = T(s.lr / s.correction1),
+          .beta1 = T(s.beta1),
+          .gain1 = T(1 - s.beta1),
+          .beta2 = T(s.beta2),
+          .gain2 = T(1 - s.beta2),
+          .inverse_root = T(1 / sqrt(s.correction2)),
+          .eps = T(s.eps),
+          .l2 = T(s.decoupled ? 0 : s.weight_decay),
+          .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
+}
+
+template <class T>
 ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamConstants<T>& k) {
   using std::sqrt;
   const T g = gradient + k.l2 * p;
@@ -70,9 +126,17 @@ ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamCon
 template <class T>
 struct AdaActConstants {
   T rate;          // lr / (1 − β₁ᵗ)
+  T plain_rate;    // lr
   T beta1, gain1;  // gain = 1 − β
   T keep;          // 1 − lr·wd
+  T inverse_correction2, eps, low, high;
 };
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline AdaActConstants<T> adaact_constants(const AdaActStep& s) {
+  return {T(s.lr / s.correction1), T(s.lr),  T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay),
+          T(1 / s.correction2),    T(s.eps), T(s.low),   T(s.high)};
+}
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline void adaact(T& p, T g, T& m, T column_rate, const AdaActConstants<T>& k) {
@@ -81,12 +145,17 @@ ACTGRAD_HOST_DEVICE inline void adaact(T& p, T g, T& m, T column_rate, const Ada
 }
 
 template <class T>
-ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, T inverse_correction, T eps, T low, T high) {
+ACTGRAD_HOST_DEVICE inline T adaact_plain(T p, T g, const AdaActConstants<T>& k) {
+  return k.keep * p - k.plain_rate * g;
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, const AdaActConstants<T>& k) {
   using std::sqrt;
-  const T corrected = v * inverse_correction;
-  const T raised = corrected < low ? low : corrected;
-  const T clamped = raised > high ? high : raised;
-  return quotient_or_zero(T(1), sqrt(clamped) + eps);
+  const T corrected = v * k.inverse_correction2;
+  const T raised = corrected < k.low ? k.low : corrected;
+  const T clamped = raised > k.high ? k.high : raised;
+  return quotient_or_zero(T(1), sqrt(clamped) + k.eps);
 }
 
 }  // namespace actgrad::kernels::formulas

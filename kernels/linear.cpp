@@ -5,6 +5,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "kernels/parallel.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -21,6 +22,7 @@ std::int64_t rows_of(const Tensor& x, std::int64_t columns) {
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(x, in);
   ACTGRAD_CHECK(rows_of(y, out) == rows && (!bias || bias.numel() == out), y.shape().to_string());
+  ACTGRAD_DISPATCH(linear_forward, x, x, weight, bias, y);
   if (bias) bias_forward(bias, y);
   visit_floating(x.dtype(), [&]<class T>() {
     gemm(Transpose::no, Transpose::yes, rows, out, in, x.data<T>(), in, weight.data<T>(), in, y.data<T>(), out,
@@ -31,6 +33,7 @@ void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, T
 void linear_backward_input(const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(dy, out);
   ACTGRAD_CHECK(rows_of(dx, in) == rows, dx.shape().to_string());
+  ACTGRAD_DISPATCH(linear_backward_input, dy, dy, weight, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     gemm(Transpose::no, Transpose::no, rows, in, out, dy.data<T>(), out, weight.data<T>(), in, dx.data<T>(), in, mode);
   });
@@ -39,6 +42,7 @@ void linear_backward_input(const Tensor& dy, const Tensor& weight, Tensor& dx, W
 void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
   const std::int64_t out = dweight.dim(0), in = dweight.dim(1), rows = rows_of(dy, out);
   ACTGRAD_CHECK(rows_of(x, in) == rows, x.shape().to_string());
+  ACTGRAD_DISPATCH(linear_backward_weight, dy, dy, x, dweight, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     gemm(Transpose::yes, Transpose::no, out, in, rows, dy.data<T>(), out, x.data<T>(), in, dweight.data<T>(), in, mode);
   });
@@ -46,6 +50,7 @@ void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight, 
 
 void bias_forward(const Tensor& bias, Tensor& y) {
   const std::int64_t out = bias.numel(), rows = rows_of(y, out);
+  ACTGRAD_DISPATCH(bias_forward, y, bias, y);
   visit_floating(y.dtype(), [&]<class T>() {
     const T* b = bias.data<T>();
     T* p = y.data<T>();
@@ -57,6 +62,7 @@ void bias_forward(const Tensor& bias, Tensor& y) {
 
 void bias_backward(const Tensor& dy, Tensor& dbias, Write mode) {
   const std::int64_t out = dbias.numel(), rows = rows_of(dy, out);
+  ACTGRAD_DISPATCH(bias_backward, dy, dy, dbias, mode);
   // Behind a convolution there are hundreds of thousands of rows: sums are taken in double. A few short rows count as
   // one long row of `width` elements, so that vectors are full with few channels too.
   const std::int64_t together = std::max<std::int64_t>(1, 64 / out), width = together * out,

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "kernels/formulas.h"
 #include "kernels/pack.h"
 
 namespace actgrad::kernels {
@@ -21,7 +22,7 @@ struct IndexOf<double> {
   using type = int;
 };
 
-// P is T or a pack of T. Of equal candidates the first wins; NaN wins always, so that it shows.
+// P is T or a pack of T.
 template <class T, class P>
 struct Maximum {
   using Index = typename IndexOf<P>::type;
@@ -29,7 +30,7 @@ struct Maximum {
   Index winner{};  // where the maximum was found
 
   void offer(P candidate, int index) {
-    const auto wins = (candidate > value) | (candidate != candidate);
+    const auto wins = formulas::is_new_maximum(candidate, value);
     value = wins ? candidate : value;
     winner = wins ? Index{} + index : winner;
   }

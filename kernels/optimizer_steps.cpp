@@ -3,18 +3,20 @@
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 
-void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
+void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const StepValue<SgdStep>& step) {
   check_like(p, g);
-  if (s.momentum != 0) check_like(p, buffer);
+  ACTGRAD_CHECK(static_cast<bool>(buffer) == (step.value().momentum != 0), "a buffer goes with momentum");
+  if (buffer) check_like(p, buffer);
+  ACTGRAD_DISPATCH(sgd_step, p, p, g, buffer, step);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::SgdConstants<T> k{T(s.lr),           T(s.momentum), T(1 - s.dampening),
-                                      T(s.weight_decay), s.nesterov,    s.first};
+    const auto k = formulas::sgd_constants<T>(step.value());
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
-    if (s.momentum == 0) {
+    if (!buffer) {
       for_each_element(p.numel(),
                        [=](std::int64_t i) { weights[i] = formulas::sgd_plain(weights[i], gradients[i], k); });
       return;
@@ -25,20 +27,13 @@ void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s) {
   });
 }
 
-void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep& s) {
+void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue<AdamStep>& step) {
   check_like(p, g);
   check_like(p, m);
   check_like(p, v);
+  ACTGRAD_DISPATCH(adam_step, p, p, g, m, v, step);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::AdamConstants<T> k{.rate = T(s.lr / s.correction1),
-                                       .beta1 = T(s.beta1),
-                                       .gain1 = T(1 - s.beta1),
-                                       .beta2 = T(s.beta2),
-                                       .gain2 = T(1 - s.beta2),
-                                       .inverse_root = T(1 / std::sqrt(s.correction2)),
-                                       .eps = T(s.eps),
-                                       .l2 = T(s.decoupled ? 0 : s.weight_decay),
-                                       .keep = T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)};
+    const auto k = formulas::adam_constants<T>(step.value());
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
     T* const first = m.data<T>();
@@ -48,15 +43,15 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep&
   });
 }
 
-void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const AdaActStep& s) {
+void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const StepValue<AdaActStep>& step) {
   check_like(p, g);
   check_like(p, m);
   const std::int64_t columns = rate.numel();
   ACTGRAD_CHECK(columns > 0 && p.numel() % columns == 0,
                 p.shape().to_string() + " with rates " + rate.shape().to_string());
+  ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rate, step);
   visit_floating(p.dtype(), [&]<class T>() {
-    const formulas::AdaActConstants<T> k{T(s.lr / s.correction1), T(s.beta1), T(1 - s.beta1),
-                                         T(1 - s.lr * s.weight_decay)};
+    const auto k = formulas::adaact_constants<T>(step.value());
     T* const weights = p.data<T>();
     const T* const gradients = g.data<T>();
     T* const momenta = m.data<T>();
@@ -82,14 +77,26 @@ void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, cons
   });
 }
 
-void adaact_rate(const Tensor& v, double correction2, double eps, double low, double high, Tensor& rate) {
+void adaact_plain_step(Tensor& p, const Tensor& g, const StepValue<AdaActStep>& step) {
+  check_like(p, g);
+  ACTGRAD_DISPATCH(adaact_plain_step, p, p, g, step);
+  visit_floating(p.dtype(), [&]<class T>() {
+    const auto k = formulas::adaact_constants<T>(step.value());
+    T* const weights = p.data<T>();
+    const T* const gradients = g.data<T>();
+    for_each_element(p.numel(),
+                     [=](std::int64_t i) { weights[i] = formulas::adaact_plain(weights[i], gradients[i], k); });
+  });
+}
+
+void adaact_rate(const Tensor& v, const StepValue<AdaActStep>& step, Tensor& rate) {
   check_like(v, rate);
+  ACTGRAD_DISPATCH(adaact_rate, v, v, step, rate);
   visit_floating(v.dtype(), [&]<class T>() {
+    const auto k = formulas::adaact_constants<T>(step.value());
     const T* const moments = v.data<T>();
     T* const rates = rate.data<T>();
-    const T inverse = T(1 / correction2), e = T(eps), l = T(low), h = T(high);
-    for_each_element(v.numel(),
-                     [=](std::int64_t i) { rates[i] = formulas::adaact_rate(moments[i], inverse, e, l, h); });
+    for_each_element(v.numel(), [=](std::int64_t i) { rates[i] = formulas::adaact_rate(moments[i], k); });
   });
 }
 

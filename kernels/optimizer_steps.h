@@ -1,8 +1,11 @@
 // One optimizer step over a flat range of parameters: each reads and writes every array once. All arrays have the same
-// length. The scalar formulas are the optimizers' (optim/*.cpp says where they come from).
+// length. The scalar formulas are the optimizers' (optim/*.cpp says where they come from). Their numbers are step
+// values, so that a recorded step takes those of its own time.
 #pragma once
 
-#include "core/tensor.h"
+#include <limits>
+
+#include "core/step_value.h"
 
 namespace actgrad::kernels {
 
@@ -12,8 +15,8 @@ struct SgdStep {
   bool first;  // the first step of this parameter: buffer = d, dampening not applied
 };
 // d = g + wd·p;  buf = momentum·buf + (1 − dampening)·d;  p −= lr·(buf, or d + momentum·buf with Nesterov, or d without
-// momentum). buffer may be undefined when momentum is 0.
-void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const SgdStep& s);
+// momentum). buffer: undefined exactly when momentum is 0.
+void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const StepValue<SgdStep>& step);
 
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
@@ -21,18 +24,21 @@ struct AdamStep {
   double correction1, correction2;  // 1 − β₁ᵗ, 1 − β₂ᵗ
 };
 // m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p −= (lr/correction1) · m / (√v/√correction2 + eps); 0/0 counts as 0.
-void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamStep& s);
+void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue<AdamStep>& step);
 
 struct AdaActStep {
-  double lr, beta1, weight_decay;
-  double correction1;  // 1 − β₁ᵗ
+  double lr = 0, beta1 = 0, weight_decay = 0;
+  double correction1 = 1, correction2 = 1;                                  // 1 − β₁ᵗ, 1 − β₂ᵗ
+  double eps = 0, low = 0, high = std::numeric_limits<double>::infinity();  // ε, and bounds of the second moment
 };
 // p, g, m: (rows, columns); rate: (columns). Momentum and one rate per column:
 //   m = β₁m + (1−β₁)g;  p = (1 − lr·wd)·p − lr·(m/correction1)·rate[column]
-void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const AdaActStep& s);
+void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const StepValue<AdaActStep>& step);
+// The parameters of no weighted layer: p = (1 − lr·wd)·p − lr·g
+void adaact_plain_step(Tensor& p, const Tensor& g, const StepValue<AdaActStep>& step);
 
 // v: the moving second moment (any shape). rate = 1/(√clamp(v/correction2, low, high) + eps); 0 where that divides by
 // zero (eps = 0 and a dead input, whose gradient is zero for ever).
-void adaact_rate(const Tensor& v, double correction2, double eps, double low, double high, Tensor& rate);
+void adaact_rate(const Tensor& v, const StepValue<AdaActStep>& step, Tensor& rate);
 
 }  // namespace actgrad::kernels

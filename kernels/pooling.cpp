@@ -6,6 +6,7 @@
 #include "kernels/flat.h"
 #include "kernels/maximum.h"
 #include "kernels/pack.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -126,6 +127,7 @@ void max_pool_forward(const Tensor& x, const PoolGeometry& geometry, Tensor& y, 
   ACTGRAD_CHECK(g.size <= 16, "the window's index must fit a byte");
   if (argmax) ACTGRAD_CHECK(argmax.shape() == y.shape(), "argmax " + argmax.shape().to_string());
   const std::int64_t in_row = g.width * g.channels, out_row = g.out_width * g.channels;
+  ACTGRAD_DISPATCH(max_pool_forward, x, x, geometry, y, argmax);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
@@ -148,6 +150,7 @@ void max_pool_backward(const Tensor& dy, const Tensor& argmax, const PoolGeometr
   const Pooling g(dx, dy, geometry);
   ACTGRAD_CHECK(argmax.shape() == dy.shape(), "argmax " + argmax.shape().to_string());
   const std::int64_t in_row = g.width * g.channels, out_row = g.out_width * g.channels;
+  ACTGRAD_DISPATCH(max_pool_backward, dy, dy, argmax, geometry, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     const std::uint8_t* const winners = argmax.data<std::uint8_t>();
@@ -176,6 +179,7 @@ void max_pool_backward(const Tensor& dy, const Tensor& argmax, const PoolGeometr
 
 void avg_pool_forward(const Tensor& x, const PoolGeometry& geometry, Tensor& y) {
   const Pooling g(x, y, geometry);
+  ACTGRAD_DISPATCH(avg_pool_forward, x, x, geometry, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
@@ -202,6 +206,7 @@ void avg_pool_forward(const Tensor& x, const PoolGeometry& geometry, Tensor& y) 
 
 void avg_pool_backward(const Tensor& dy, const PoolGeometry& geometry, Tensor& dx, Write mode) {
   const Pooling g(dx, dy, geometry);
+  ACTGRAD_DISPATCH(avg_pool_backward, dy, dy, geometry, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     T* const out = dx.data<T>();
@@ -230,6 +235,7 @@ void global_avg_pool_forward(const Tensor& x, Tensor& y) {
   ACTGRAD_CHECK(x.rank() == 4 && (y.shape() == Shape{x.dim(0), x.dim(3)}) && x.dtype() == y.dtype() && x.numel() > 0,
                 x.shape().to_string() + " to " + y.shape().to_string());
   const std::int64_t positions = x.dim(1) * x.dim(2), channels = x.dim(3);
+  ACTGRAD_DISPATCH(global_avg_pool_forward, x, x, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
@@ -254,6 +260,7 @@ void global_avg_pool_backward(const Tensor& dy, Tensor& dx, Write mode) {
       dx.rank() == 4 && (dy.shape() == Shape{dx.dim(0), dx.dim(3)}) && dx.dtype() == dy.dtype() && dx.numel() > 0,
       dy.shape().to_string() + " to " + dx.shape().to_string());
   const std::int64_t positions = dx.dim(1) * dx.dim(2), channels = dx.dim(3);
+  ACTGRAD_DISPATCH(global_avg_pool_backward, dy, dy, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     T* const out = dx.data<T>();

@@ -7,7 +7,7 @@ namespace actgrad::kernels {
 
 struct PoolGeometry {
   std::int64_t size, stride, padding = 0;
-  std::int64_t out(std::int64_t in) const { return (in + 2 * padding - size) / stride + 1; }
+  constexpr std::int64_t out(std::int64_t in) const { return (in + 2 * padding - size) / stride + 1; }
 };
 
 // The maximum of each window (padding never wins). `argmax` (same shape as y, uint8) keeps which element of the window

@@ -4,6 +4,7 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -59,6 +60,7 @@ void flatten_forward(const Tensor& x, Tensor& y) {
   ACTGRAD_CHECK(x.rank() == 4 && y.numel() == x.numel() && y.dim(0) == x.dim(0),
                 x.shape().to_string() + " to " + y.shape().to_string());
   const std::int64_t positions = x.dim(1) * x.dim(2), channels = x.dim(3);
+  ACTGRAD_DISPATCH(flatten_forward, x, x, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
@@ -75,6 +77,7 @@ void flatten_backward(const Tensor& dy, Tensor& dx, Write mode) {
   ACTGRAD_CHECK(dx.rank() == 4 && dy.numel() == dx.numel() && dy.dim(0) == dx.dim(0),
                 dy.shape().to_string() + " to " + dx.shape().to_string());
   const std::int64_t positions = dx.dim(1) * dx.dim(2), channels = dx.dim(3);
+  ACTGRAD_DISPATCH(flatten_backward, dy, dy, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     T* const out = dx.data<T>();
@@ -91,6 +94,7 @@ void subsample_pad_forward(const Tensor& x, std::int64_t before, Tensor& y) {
   check_subsample(x, y, before);
   const std::int64_t height = y.dim(1), width = y.dim(2), in_width = x.dim(2), in_channels = x.dim(3),
                      channels = y.dim(3);
+  ACTGRAD_DISPATCH(subsample_pad_forward, x, x, before, y);
   visit_floating(x.dtype(), [&]<class T>() {
     const T* const in = x.data<T>();
     T* const out = y.data<T>();
@@ -112,6 +116,7 @@ void subsample_pad_backward(const Tensor& dy, std::int64_t before, Tensor& dx, W
   check_subsample(dx, dy, before);
   const std::int64_t height = dx.dim(1), width = dx.dim(2), channels = dx.dim(3), out_width = dy.dim(2),
                      out_channels = dy.dim(3);
+  ACTGRAD_DISPATCH(subsample_pad_backward, dy, dy, before, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     const T* const in = dy.data<T>();
     T* const out = dx.data<T>();
@@ -133,12 +138,14 @@ void subsample_pad_backward(const Tensor& dy, std::int64_t before, Tensor& dx, W
 
 Tensor ohwi_to_oihw(const Tensor& weight) {
   ACTGRAD_CHECK(weight.rank() == 4, weight.shape().to_string());
+  ACTGRAD_DISPATCH(ohwi_to_oihw, weight, weight);
   const std::int64_t o = weight.dim(0), h = weight.dim(1), w = weight.dim(2), i = weight.dim(3);
   return swap_inner(weight, h * w, i, {o, i, h, w});
 }
 
 Tensor oihw_to_ohwi(const Tensor& weight) {
   ACTGRAD_CHECK(weight.rank() == 4, weight.shape().to_string());
+  ACTGRAD_DISPATCH(oihw_to_ohwi, weight, weight);
   const std::int64_t o = weight.dim(0), i = weight.dim(1), h = weight.dim(2), w = weight.dim(3);
   return swap_inner(weight, i, h * w, {o, h, w, i});
 }

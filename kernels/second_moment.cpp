@@ -4,6 +4,7 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -54,6 +55,7 @@ Range valid_outputs(std::int64_t offset, std::int64_t stride, std::int64_t size,
 void second_moment(const Tensor& x, Tensor& result) {
   const std::int64_t columns = x.dim(-1), rows = columns ? x.numel() / columns : 0;
   ACTGRAD_CHECK(result.shape() == (Shape{1, columns}), result.shape().to_string());
+  ACTGRAD_DISPATCH(second_moment, x, x, result);
   visit_floating(x.dtype(), [&]<class T>() {
     T* sums = result.data<T>();
     sum_squares_of_columns(x.data<T>(), rows, columns, sums);
@@ -65,6 +67,7 @@ void patch_second_moment(const Conv2dGeometry& g, const Tensor& x, Tensor& resul
   ACTGRAD_CHECK(x.shape() == g.input_shape(), x.shape().to_string());
   ACTGRAD_CHECK(result.shape() == (Shape{g.groups, g.patch_size()}), result.shape().to_string());
   const std::int64_t row = g.width * g.in_channels;
+  ACTGRAD_DISPATCH(patch_second_moment, x, g, x, result);
   visit_floating(x.dtype(), [&]<class T>() {
     Tensor squares = Tensor::empty({g.height, g.width, g.in_channels}, x.dtype());
     T* q = squares.data<T>();

@@ -5,9 +5,15 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
+#include "kernels/registry.h"
 
 namespace actgrad::kernels {
 namespace {
+
+struct Sums {
+  double loss = 0;
+  std::int64_t correct = 0;
+};
 
 constexpr std::int64_t grain = 4096;  // elements per thread: an exponential costs some nanoseconds
 
@@ -42,25 +48,27 @@ bool is_correct(const T* logits, std::int64_t classes, std::int64_t label) {
 
 }  // namespace
 
-LossResult softmax_cross_entropy(const Tensor& logits, const Tensor& labels, double factor, Tensor& dlogits) {
+void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, double factor, Tensor& dlogits, Tensor& result) {
   ACTGRAD_CHECK(logits.rank() == 2 && labels.numel() == logits.dim(0),
                 "logits " + logits.shape().to_string() + ", labels " + labels.shape().to_string());
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   ACTGRAD_CHECK(rows > 0 && classes > 0, "no logits");
   if (dlogits)
     ACTGRAD_CHECK(dlogits.shape() == logits.shape() && dlogits.dtype() == logits.dtype(), "gradient of the logits");
+  ACTGRAD_CHECK((result.shape() == Shape{2}), result.shape().to_string());
+  ACTGRAD_DISPATCH(softmax_cross_entropy, logits, logits, labels, factor, dlogits, result);
   const std::int32_t* const label = labels.data<std::int32_t>();
   for (std::int64_t r = 0; r < rows; ++r)
     ACTGRAD_CHECK(label[r] >= 0 && label[r] < classes,
                   "label " + std::to_string(label[r]) + " of " + std::to_string(classes) + " classes");
 
-  return visit_floating(logits.dtype(), [&]<class T>() {
+  visit_floating(logits.dtype(), [&]<class T>() {
     const T* const in = logits.data<T>();
     T* const gradient = dlogits ? dlogits.data<T>() : nullptr;
     const std::int64_t rows_per_thread = std::max<std::int64_t>(1, grain / classes);
-    std::vector<LossResult> parts(static_cast<std::size_t>(threads_for(rows, rows_per_thread)));
+    std::vector<Sums> parts(static_cast<std::size_t>(threads_for(rows, rows_per_thread)));
     parallel_for(rows, rows_per_thread, [&](Range range, int index) {
-      LossResult part{0, 0};
+      Sums part;
       for (std::int64_t r = range.begin; r < range.end; ++r) {
         T* const row_gradient = gradient ? gradient + r * classes : nullptr;
         part.loss += row_loss(in + r * classes, classes, label[r], factor / static_cast<double>(rows), row_gradient);
@@ -68,13 +76,13 @@ LossResult softmax_cross_entropy(const Tensor& logits, const Tensor& labels, dou
       }
       parts[static_cast<std::size_t>(index)] = part;
     });
-    LossResult result{0, 0};
-    for (const LossResult& part : parts) {
-      result.loss += part.loss;
-      result.correct += part.correct;
+    Sums total;
+    for (const Sums& part : parts) {
+      total.loss += part.loss;
+      total.correct += part.correct;
     }
-    result.loss /= static_cast<double>(rows);
-    return result;
+    result.data<double>()[0] = total.loss;
+    result.data<double>()[1] = static_cast<double>(total.correct);
   });
 }
 

@@ -1,6 +1,7 @@
 // What a forward pass carries along, and who may watch it.
 #pragma once
 
+#include "core/step_value.h"
 #include "core/tape.h"
 #include "kernels/conv2d.h"
 
@@ -26,9 +27,11 @@ struct Pass {
   bool training = false;
   Probe* probe = nullptr;
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
-  std::uint64_t seed = 0;  // of dropout
-  std::uint64_t dropout_stream =
-      0;  // differs in every training pass: the pass's number << 8; each dropout layer takes the next one
+  // Of dropout: the seed, the training step's first stream, and how many of its streams are taken. Each dropout layer
+  // takes the next one; every pass of the step starts where the one before cannot reach.
+  std::uint64_t seed = 0;
+  StepValue<std::uint64_t> dropout_first = {};
+  std::uint64_t dropout_offset = 0;
 
   // Whether a function of these variables must record itself.
   template <class... Variables>

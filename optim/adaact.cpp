@@ -26,13 +26,15 @@ AdaAct::AdaAct(Model& model, const Options& options)
       weight_decay_(options.number("weight-decay")),
       variance_min_(options.number("variance-min")),
       variance_max_(options.number("variance-max")),
+      step_(parameters_.device()),
       m_(parameters_.zeros_like()) {
   if (variance_max_ == 0) variance_max_ = std::numeric_limits<double>::infinity();
   if (variance_min_ > variance_max_) throw UserError("--variance-min is above --variance-max");
   bias_rate_ = Tensor::empty({1, 1}, parameters_.dtype(), parameters_.device());
   Tensor one = Tensor::empty({1, 1}, parameters_.dtype(), parameters_.device());
   kernels::fill(one, 1);
-  kernels::adaact_rate(one, /*correction2=*/1, eps_, variance_min_, variance_max_, bias_rate_);
+  step_.set({.correction1 = 1, .correction2 = 1, .eps = eps_, .low = variance_min_, .high = variance_max_});
+  kernels::adaact_rate(one, step_, bias_rate_);
   for (WeightedLayer* layer : model.weighted_layers())
     layers_.push_back(
         {layer, Tensor::zeros({layer->groups(), layer->columns()}, parameters_.dtype(), parameters_.device()), {}});
@@ -45,15 +47,19 @@ void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
     if (state.layer == &layer) state.a.add(layer.input_second_moment(x), layer.rows(x));
 }
 
-void AdaAct::step(double lr) {
-  ++steps_;
+void AdaAct::prepare(double lr) {
+  Optimizer::prepare(lr);
   const double t = static_cast<double>(steps_);
-  const double correction1 = 1 - std::pow(beta1_, t), correction2 = 1 - std::pow(beta2_, t);
-  for (Layer& state : layers_) update_layer(state, lr, correction1, correction2);
-  for (const Parameter* parameter : model_.other_parameters()) update_plain(*parameter, lr);
+  step_.set({lr, beta1_, weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_, variance_min_,
+             variance_max_});
 }
 
-void AdaAct::update_layer(Layer& state, double lr, double correction1, double correction2) {
+void AdaAct::update() {
+  for (Layer& state : layers_) update_layer(state);
+  for (const Parameter* parameter : model_.other_parameters()) update_plain(*parameter);
+}
+
+void AdaAct::update_layer(Layer& state) {
   const Parameter& weight = state.layer->weight();
   const Parameter* bias = state.layer->bias();
   ACTGRAD_CHECK(!weight.variable.has_grad() || !state.a.empty(),
@@ -63,38 +69,36 @@ void AdaAct::update_layer(Layer& state, double lr, double correction1, double co
     state.a.clear();
   }
   // M = β₁M + (1−β₁)G;   W = (1 − lr·wd)·W − lr·(M/(1−β₁ᵗ))·rate
-  const kernels::AdaActStep formula{lr, beta1_, weight_decay_, correction1};
   if (weight.variable.has_grad()) {
     // line 12: one rate per input, i.e. per column of W: 1/(√(V/(1−β₂ᵗ)) + ε)
     Tensor rate = Tensor::empty(state.v.shape(), state.v.dtype(), state.v.device());
-    kernels::adaact_rate(state.v, correction2, eps_, variance_min_, variance_max_, rate);
+    kernels::adaact_rate(state.v, step_, rate);
     const Shape matrix{state.layer->groups(), state.layer->out() / state.layer->groups(), state.layer->columns()};
-    update_matrices(weight, matrix, rate, formula);
+    update_matrices(weight, matrix, rate);
   }
   // The bias is a column whose input is always 1, hence V̂ = 1.
-  if (bias && bias->variable.has_grad()) update_matrices(*bias, {1, bias->numel(), 1}, bias_rate_, formula);
+  if (bias && bias->variable.has_grad()) update_matrices(*bias, {1, bias->numel(), 1}, bias_rate_);
 }
 
 // matrices: (groups, rows, columns) of the parameter; rate: (groups, columns).
-void AdaAct::update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate,
-                             const kernels::AdaActStep& formula) {
+void AdaAct::update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate) {
   const Tensor p = parameter.value().reshape(matrices), g = parameter.grad().reshape(matrices);
   const Tensor m = parameters_.view(m_, parameter).reshape(matrices);
   const std::int64_t rows = matrices[1], columns = matrices[2];
   for (std::int64_t group = 0; group < matrices[0]; ++group) {
     auto of_group = [&](const Tensor& all) { return all.slice(group, group + 1).reshape({rows, columns}); };
     Tensor p_group = of_group(p), m_group = of_group(m);
-    kernels::adaact_step(p_group, of_group(g), m_group, rate.slice(group, group + 1).reshape({columns}), formula);
+    kernels::adaact_step(p_group, of_group(g), m_group, rate.slice(group, group + 1).reshape({columns}), step_);
   }
 }
 
 // Parameters that belong to no weighted layer (BatchNorm's scale and shift): a plain gradient step, no momentum, no
 // second moment, and the same decoupled weight decay. The paper is silent about them; this is what the published code
 // does.
-void AdaAct::update_plain(const Parameter& parameter, double lr) {
+void AdaAct::update_plain(const Parameter& parameter) {
   if (!parameter.variable.has_grad()) return;
   Tensor p = parameter.value();
-  kernels::mix(p, 1 - lr * weight_decay_, parameter.grad(), -lr);
+  kernels::adaact_plain_step(p, parameter.grad(), step_);
 }
 
 std::vector<NamedTensor> AdaAct::state() {

@@ -17,7 +17,9 @@ class AdaAct final : public Optimizer {
   AdaAct(Model& model, const Options& options);
 
   void on_input(const WeightedLayer& layer, const Tensor& x) override;
-  void step(double lr) override;
+  void prepare(double lr) override;
+  void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override;
 
  private:
@@ -26,12 +28,12 @@ class AdaAct final : public Optimizer {
     Tensor v;  // V (groups, d): moving average of the inputs' second moment. The bias column's V̂ is 1 exactly.
     BatchStatistic a;  // A: this step's second moment
   };
-  void update_layer(Layer& state, double lr, double correction1, double correction2);
-  void update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate,
-                       const kernels::AdaActStep& formula);
-  void update_plain(const Parameter& parameter, double lr);
+  void update_layer(Layer& state);
+  void update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate);
+  void update_plain(const Parameter& parameter);
 
   double beta1_, beta2_, eps_, weight_decay_, variance_min_, variance_max_;
+  StepValue<kernels::AdaActStep> step_;
   std::vector<Layer> layers_;
   Tensor m_;          // M: the momentum of the weighted layers' parameters, laid out like the parameters
   Tensor bias_rate_;  // (1, 1): the rate of the column whose input is always 1

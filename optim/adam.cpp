@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "kernels/optimizer_steps.h"
-
 namespace actgrad {
 
 OptionTable Adam::options(Decay decay) {
@@ -28,27 +26,25 @@ Adam::Adam(Model& model, const Options& options, Decay decay)
       eps_(options.number("eps")),
       weight_decay_(options.number("weight-decay")),
       decay_(decay),
+      step_(parameters_.device()),
       m_(parameters_.zeros_like()),
       v_(parameters_.zeros_like()) {}
+
+void Adam::prepare(double lr) {
+  Optimizer::prepare(lr);
+  const double t = static_cast<double>(steps_);
+  step_.set({lr, beta1_, beta2_, eps_, weight_decay_, decay_ == Decay::decoupled, 1 - std::pow(beta1_, t),
+             1 - std::pow(beta2_, t)});
+}
 
 //   Adam: g += wd·p;   AdamW: p *= 1 − lr·wd
 //   m = β₁m + (1−β₁)g,  v = β₂v + (1−β₂)g²
 //   p −= lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
-void Adam::step(double lr) {
-  ++steps_;
-  const double t = static_cast<double>(steps_);
-  const kernels::AdamStep formula{lr,
-                                  beta1_,
-                                  beta2_,
-                                  eps_,
-                                  weight_decay_,
-                                  decay_ == Decay::decoupled,
-                                  1 - std::pow(beta1_, t),
-                                  1 - std::pow(beta2_, t)};
+void Adam::update() {
   for (const Span& span : parameters_.spans_with_gradient()) {
     Tensor p = parameters_.values().slice(span.begin, span.end);
     Tensor m = m_.slice(span.begin, span.end), v = v_.slice(span.begin, span.end);
-    kernels::adam_step(p, parameters_.gradients().slice(span.begin, span.end), m, v, formula);
+    kernels::adam_step(p, parameters_.gradients().slice(span.begin, span.end), m, v, step_);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/optimizer_steps.h"
 #include "optim/optimizer.h"
 
 namespace actgrad {
@@ -11,12 +12,15 @@ class Adam final : public Optimizer {
   enum class Decay { l2, decoupled };
   static OptionTable options(Decay decay);
   Adam(Model& model, const Options& options, Decay decay);
-  void step(double lr) override;
+  void prepare(double lr) override;
+  void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override { return {{"m", m_}, {"v", v_}}; }
 
  private:
   double beta1_, beta2_, eps_, weight_decay_;
   Decay decay_;
+  StepValue<kernels::AdamStep> step_;
   Tensor m_, v_;  // moving averages of the gradient and of its square
 };
 

@@ -12,10 +12,24 @@
 namespace actgrad {
 
 // An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
-// One training step: forward passes and backward passes of one or more micro-batches, then step().
+// One training step: prepare(), forward and backward passes of one or more micro-batches, then update().
 class Optimizer : public Probe {
  public:
-  virtual void step(double lr) = 0;  // updates the parameters from their gradients; the caller clears the gradients
+  // Begins the next step.
+  virtual void prepare(double lr) {
+    lr_ = lr;
+    ++steps_;
+  }
+  // Updates the parameters from their gradients; the caller clears the gradients.
+  virtual void update() = 0;
+  // Whether update() gives the device the same work at every step, all that changes being step values
+  // (core/step_value.h) that prepare() sets. Then whole training steps can be recorded and replayed.
+  virtual bool recordable() const { return false; }
+  // Both, where the gradients are there already.
+  void step(double lr) {
+    prepare(lr);
+    update();
+  }
 
   // The state besides the parameters, as views (writing to them restores it), and its counters.
   virtual std::vector<NamedTensor> state() { return {}; }
@@ -27,7 +41,8 @@ class Optimizer : public Probe {
   explicit Optimizer(Model& model) : model_(model), parameters_(model.parameters()) {}
   Model& model_;
   ParameterSet& parameters_;
-  std::int64_t steps_ = 0;  // t: how many steps were taken
+  double lr_ = 0;           // of the step under way
+  std::int64_t steps_ = 0;  // t: how many steps were begun
 };
 
 // sgd, adam, adamw, adaact.

@@ -1,7 +1,5 @@
 #include "optim/sgd.h"
 
-#include "kernels/optimizer_steps.h"
-
 namespace actgrad {
 
 OptionTable Sgd::options() {
@@ -20,22 +18,26 @@ Sgd::Sgd(Model& model, const Options& options)
       momentum_(options.number("momentum")),
       dampening_(options.number("dampening")),
       weight_decay_(options.number("weight-decay")),
-      nesterov_(options.flag("nesterov")) {
+      nesterov_(options.flag("nesterov")),
+      step_(parameters_.device()) {
   if (nesterov_ && (momentum_ == 0 || dampening_ != 0))
     throw UserError("--nesterov needs a momentum above 0 and no dampening");
   if (momentum_ != 0) buffer_ = parameters_.zeros_like();
 }
 
+void Sgd::prepare(double lr) {
+  Optimizer::prepare(lr);
+  step_.set({lr, momentum_, dampening_, weight_decay_, nesterov_, /*first=*/steps_ == 1});
+}
+
 //   d = g + wd·p
 //   buffer = d at the first step, then momentum·buffer + (1 − dampening)·d
 //   p −= lr·buffer      (Nesterov: lr·(d + momentum·buffer); without momentum: lr·d)
-void Sgd::step(double lr) {
-  const kernels::SgdStep formula{lr, momentum_, dampening_, weight_decay_, nesterov_, /*first=*/steps_ == 0};
-  ++steps_;
+void Sgd::update() {
   for (const Span& span : parameters_.spans_with_gradient()) {
     Tensor p = parameters_.values().slice(span.begin, span.end);
     Tensor buffer = buffer_ ? buffer_.slice(span.begin, span.end) : Tensor();
-    kernels::sgd_step(p, parameters_.gradients().slice(span.begin, span.end), buffer, formula);
+    kernels::sgd_step(p, parameters_.gradients().slice(span.begin, span.end), buffer, step_);
   }
 }
 

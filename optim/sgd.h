@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/optimizer_steps.h"
 #include "optim/optimizer.h"
 
 namespace actgrad {
@@ -9,12 +10,15 @@ class Sgd final : public Optimizer {
  public:
   static OptionTable options();
   Sgd(Model& model, const Options& options);
-  void step(double lr) override;
+  void prepare(double lr) override;
+  void update() override;
+  bool recordable() const override { return true; }
   std::vector<NamedTensor> state() override;
 
  private:
   double momentum_, dampening_, weight_decay_;
   bool nesterov_;
+  StepValue<kernels::SgdStep> step_;
   Tensor buffer_;  // the momentum of every parameter; undefined without momentum
 };
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/bench/timing.h"
+#include "core/device_backend.h"
 #include "core/memory.h"
 #include "layers/functions/cross_entropy.h"
 #include "layers/model.h"
@@ -25,24 +26,33 @@ Tensor random_labels(std::int64_t count, std::int64_t classes) {
 // One model with one optimizer, and the times of their steps.
 class Contestant {
  public:
-  Contestant(const StepSettings& settings, const std::string& optimizer) : name_(optimizer), engine_(settings.engine) {
-    const std::size_t before = memory_statistics().bytes_in_use;
+  Contestant(const StepSettings& settings, const std::string& optimizer)
+      : name_(optimizer), engine_(settings.engine), device_(settings.device) {
+    const std::size_t before = memory_statistics(device_).bytes_in_use;
     const InputSpec input;
-    model_ = make_model(settings.model, input, settings.dtype, 0);
+    model_ = make_model(settings.model, input, settings.dtype, 0, Options(model_options(settings.model)), device_);
     optimizer_ = make_optimizer(optimizer, *model_);
-    x_ = random_tensor({settings.batch_size, input.height, input.width, input.channels}, settings.dtype);
-    labels_ = random_labels(settings.batch_size, input.classes);
-    own_bytes_ = memory_statistics().bytes_in_use - before;
+    recorded_ = !device_.is_cpu() && settings.record && optimizer_->recordable();
+    runner_ = std::make_unique<StepRunner>(device_, recorded_);
+    x_ = random_tensor({settings.batch_size, input.height, input.width, input.channels}, settings.dtype).to(device_);
+    labels_ = random_labels(settings.batch_size, input.classes).to(device_);
+    own_bytes_ = memory_statistics(device_).bytes_in_use - before;
   }
 
-  // Times `steps` steps; returns the median of the whole step.
+  // Times `steps` steps; returns the median of the whole step. Recorded steps are given to the device one behind the
+  // other, as in training, so only their mean is known.
   double run(std::int64_t steps, bool count) {
-    const std::size_t held_before = memory_statistics().bytes_in_use;
-    reset_peak_memory();
+    const std::size_t held_before = memory_statistics(device_).bytes_in_use;
+    reset_peak_memory(device_);
     std::vector<double> block;
+    const double start = wait();
     for (std::int64_t i = 0; i < steps; ++i) block.push_back(step(count));
+    if (recorded_) {
+      block = {(wait() - start) / static_cast<double>(steps)};
+      if (count) total_.push_back(block.front());
+    }
     // Without what the other contestants hold.
-    peak_bytes_ = std::max(peak_bytes_, memory_statistics().peak_bytes - held_before + own_bytes_);
+    peak_bytes_ = std::max(peak_bytes_, memory_statistics(device_).peak_bytes - held_before + own_bytes_);
     return median(block);
   }
 
@@ -64,20 +74,29 @@ class Contestant {
   }
 
  private:
+  // The time when all work given to the device is done.
+  double wait() const {
+    if (!device_.is_cpu()) device_backend().synchronize();
+    return now_ms();
+  }
+
   double step(bool count) {
-    const double start = now_ms();
-    Tape tape;
-    Pass pass{.tape = &tape, .training = true, .probe = optimizer_.get(), .conv_engine = engine_};
-    double forward_end = 0;
-    {
-      const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
-      forward_end = now_ms();
-      tape.backward({loss.seed});
+    optimizer_->prepare(small_rate);
+    if (recorded_) {
+      runner_->run({}, [&] {
+        forward_backward([] {});
+        optimizer_->update();
+        model_->parameters().clear_gradients();
+      });
+      return 0;
     }
-    const double backward_end = now_ms();
-    optimizer_->step(small_rate);
+    const double start = wait();
+    double forward_end = 0;
+    forward_backward([&] { forward_end = wait(); });
+    const double backward_end = wait();
+    optimizer_->update();
     model_->parameters().clear_gradients();
-    const double end = now_ms();
+    const double end = wait();
     if (count) {
       total_.push_back(end - start);
       forward_.push_back(forward_end - start);
@@ -87,8 +106,20 @@ class Contestant {
     return end - start;
   }
 
+  template <class Between>
+  void forward_backward(const Between& between) {
+    Tape tape;
+    Pass pass{.tape = &tape, .training = true, .probe = optimizer_.get(), .conv_engine = engine_};
+    const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
+    between();
+    tape.backward({loss.seed});
+  }
+
   std::string name_;
   kernels::ConvEngine engine_;
+  Device device_;
+  bool recorded_ = false;
+  std::unique_ptr<StepRunner> runner_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Tensor x_, labels_;

@@ -18,13 +18,16 @@ struct StepSettings {
   std::int64_t warmup = 5;
   DType dtype = DType::float32;
   kernels::ConvEngine engine = kernels::ConvEngine::automatic;
+  Device device = {};
+  bool record = true;  // steps on a GPU are recorded once and replayed
 };
 
 struct StepResult {
   std::string optimizer;
   double median_ms = 0, min_ms = 0, max_ms = 0;
-  double forward_ms = 0, backward_ms = 0, optimizer_ms = 0;  // medians; statistics of the activations count as forward
-  double images_per_second = 0;                              // from the median
+  // Medians; statistics of the activations count as forward. All 0 for recorded steps, which have no parts.
+  double forward_ms = 0, backward_ms = 0, optimizer_ms = 0;
+  double images_per_second = 0;       // from the median
   double ratio_to_first = 1;          // median over the blocks of (this optimizer's median / the first one's)
   std::size_t peak_memory_bytes = 0;  // of tensors: model, optimizer, batch and activations
 };

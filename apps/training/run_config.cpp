@@ -17,9 +17,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Options that say where things lie or how fast they go.
-const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads"};
+const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads", "graph"};
 // Options that --resume accepts although they differ from the record.
-const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir"};
+const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir", "graph"};
 // The source of a data set that nobody named.
 const std::string found_in_directory = "what lies in the data directory";
 
@@ -116,6 +116,12 @@ std::string text_member(const Json& json, const std::string& name) {
 
 }  // namespace
 
+void check_precision(const Options& options) {
+  const std::string& precision = options.text("precision");
+  if (kernels::parse_matrix_precision(precision) != kernels::MatrixPrecision::full && options.text("device") == "cpu")
+    throw UserError("--precision " + precision + ": only on a CUDA device");
+}
+
 Schedule RunConfig::schedule() const {
   Schedule schedule;
   schedule.kind = Schedule::parse_kind(run.text("schedule"));
@@ -181,6 +187,7 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   }
   if (!config.run.was_set("augment")) config.run.set("augment", dataset_augmented(config.data_name()));
   config.run.set("device", Device::parse(config.run.text("device")).name());
+  check_precision(config.run);
   kernels::parse_conv_engine(config.run.text("conv"));
   check_schedule(config, given);
   resolve_optimizer(config, given, file);

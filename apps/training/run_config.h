@@ -9,6 +9,7 @@
 #include "apps/training/command_line.h"
 #include "core/options.h"
 #include "data/dataset.h"
+#include "kernels/precision.h"
 #include "optim/schedule.h"
 
 namespace actgrad {
@@ -24,6 +25,7 @@ struct RunConfig {
   const std::string& optimizer_name() const { return run.text("optim"); }
   const std::string& data_name() const { return run.text("data"); }
   DType dtype() const { return run.text("precision") == "fp64" ? DType::float64 : DType::float32; }
+  kernels::MatrixPrecision matrix_precision() const { return kernels::parse_matrix_precision(run.text("precision")); }
   Schedule schedule() const;
 
   // Every option, in the order of the tables; resolve_config gives the same again.
@@ -40,6 +42,9 @@ struct RunConfig {
 // the one given on the command line are left out. Throws UserError for values out of range, and for options that this
 // optimizer does not have.
 RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file = {});
+
+// Throws UserError when --precision does not go with the (resolved) --device.
+void check_precision(const Options& options);
 
 // The options in a config.json, or in a JSON object of options that somebody wrote by hand. Throws UserError.
 GivenOptions read_config_options(const std::string& path);

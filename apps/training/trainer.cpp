@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/memory.h"
+#include "kernels/elementwise.h"
 #include "layers/functions/cross_entropy.h"
 
 namespace actgrad {
@@ -30,21 +31,20 @@ InputSpec input_spec(const Dataset& data) {
 std::optional<Evaluation> evaluate(Model& model, const ImageSet& set, const Dataset& normalisation,
                                    kernels::ConvEngine engine, const std::function<bool()>& stop,
                                    const std::function<void(const Tensor&)>& on_logits, std::int64_t batch_size) {
-  Loader loader(set, normalisation.mean, normalisation.std,
+  const Device device = model.parameters().device();
+  Loader loader(on_device(set, device), normalisation.mean, normalisation.std,
                 {.batch_size = batch_size, .shuffle = false, .augment = false, .dtype = model.dtype()});
   loader.start(0);
-  double loss_sum = 0;
-  std::int64_t correct = 0;
+  Tensor totals = Tensor::zeros({2}, DType::float64, device);
   for (Batch batch; loader.next(batch);) {
     if (stop && stop()) return std::nullopt;
     Pass pass{.conv_engine = engine};
     const Variable logits = model.forward(pass, batch.x);
-    const Loss loss = cross_entropy(pass, logits, batch.labels);
-    loss_sum += loss.value * static_cast<double>(batch.size());
-    correct += loss.correct;
+    kernels::copy(cross_entropy(pass, logits, batch.labels).sums, totals, Write::accumulate);
     if (on_logits) on_logits(logits.value());
   }
-  return Evaluation{loss_sum / static_cast<double>(set.size()), percent(correct, set.size())};
+  const std::vector<double> sums = totals.to_vector<double>();
+  return Evaluation{sums[0] / static_cast<double>(set.size()), percent(static_cast<std::int64_t>(sums[1]), set.size())};
 }
 
 Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const TrainingOptions& options)
@@ -52,12 +52,17 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
       optimizer_(optimizer),
       data_(data),
       options_(options),
-      loader_(data.train, data.mean, data.std,
+      device_(model.parameters().device()),
+      test_(on_device(data.test, device_)),
+      loader_(on_device(data.train, device_), data.mean, data.std,
               {.batch_size = options.batch_size,
                .shuffle = options.shuffle,
                .augment = options.augment.value_or(data.augment),
                .seed = options.seed,
-               .dtype = model.dtype()}) {}
+               .dtype = model.dtype()}),
+      dropout_first_(device_),
+      runner_(device_, options.record && optimizer.recordable()),
+      totals_(Tensor::zeros({2}, DType::float64, device_)) {}
 
 bool Trainer::run() {
   stopwatch_ = Stopwatch();
@@ -78,56 +83,92 @@ void Trainer::add_elapsed() {
 bool Trainer::train_epoch() {
   Stopwatch stopwatch;
   loader_.start(state_.epoch, state_.batch);
-  while (state_.batch < batches()) {
+  totals_.copy_from(Tensor::from<double>({2}, {state_.loss_sum, static_cast<double>(state_.correct)}));
+  samples_ = state_.samples;
+  bool stopped = false;
+  while (state_.batch < batches() && !stopped) {
     step();
+    stopped = stopping();
+    read_totals(/*wait=*/stopped || state_.batch == batches());
     state_.train_seconds += stopwatch.lap();
     if (on_step) on_step();
-    if (stopping()) return false;
   }
-  return true;
+  return !stopped;
 }
 
-// One optimizer step on the next `accumulate` batches (at the epoch's end: those that are left). Each counts by its
-// share of the samples, so that the gradients add up to that of the mean loss over all of them.
+// One optimizer step on the next `accumulate` batches (at the epoch's end: those that are left). What differs from the
+// last step of its kind is set before; the rest is work for the device, which may have been recorded.
 void Trainer::step() {
   const std::int64_t count = std::min(options_.accumulate, batches() - state_.batch);
   const std::int64_t first = state_.batch * options_.batch_size;
   const std::int64_t samples = std::min(first + count * options_.batch_size, data_.train.size()) - first;
-  Batch batch;
-  for (std::int64_t i = 0; i < count; ++i) {
-    ACTGRAD_CHECK(loader_.next(batch), "the loader ends before the epoch does");
-    state_.loss_sum += static_cast<double>(batch.size()) *
-                       forward_backward(batch, static_cast<double>(batch.size()) / static_cast<double>(samples));
-    state_.samples += batch.size();
-    ++state_.batch;
-  }
-  optimizer_.step(lr());
-  model_.parameters().clear_gradients();
+  loader_.place(state_.batch);
+  dropout_first_.set(static_cast<std::uint64_t>(state_.epoch * batches() + state_.batch) << 8);
+  optimizer_.prepare(lr());
+  runner_.run({samples, count, 0}, [&] {
+    for (std::int64_t i = 0; i < count; ++i) forward_backward(i, samples);
+    optimizer_.update();
+    model_.parameters().clear_gradients();
+  });
+  state_.batch += count;
+  samples_ += samples;
 }
 
-// Adds the gradient of share · loss to the parameters' gradients; returns the loss.
-double Trainer::forward_backward(const Batch& batch, double share) {
+// Adds the gradient of the loss of one of the step's batches to the parameters' gradients. Each batch counts by its
+// share of the step's samples, so that the gradients add up to that of the mean loss over all of them.
+void Trainer::forward_backward(std::int64_t micro_batch, std::int64_t samples) {
+  Batch batch;
+  ACTGRAD_CHECK(loader_.next(batch), "the loader ends before the epoch does");
   Tape tape;
-  const auto number = static_cast<std::uint64_t>(state_.epoch * batches() + state_.batch);
   Pass pass{.tape = &tape,
             .training = true,
             .probe = &optimizer_,
             .conv_engine = options_.conv_engine,
             .seed = options_.seed,
-            .dropout_stream = number << 8};
+            .dropout_first = dropout_first_,
+            .dropout_offset = static_cast<std::uint64_t>(micro_batch) << 8};
   const Variable logits = model_.forward(pass, batch.x);
-  const Loss loss = cross_entropy(pass, logits, batch.labels, share);
-  if (!std::isfinite(loss.value))
-    throw LossNotFinite("the loss is " + std::to_string(loss.value) + " in epoch " + std::to_string(state_.epoch + 1) +
-                        ", batch " + std::to_string(state_.batch + 1));
-  state_.correct += loss.correct;
+  const Loss loss =
+      cross_entropy(pass, logits, batch.labels, static_cast<double>(batch.size()) / static_cast<double>(samples));
+  // Where that costs nothing, a loss that is not finite is seen before the model is spoilt.
+  if (device_.is_cpu() && !std::isfinite(loss.mean()))
+    throw LossNotFinite("the loss is " + std::to_string(loss.mean()) + " in epoch " + std::to_string(state_.epoch + 1) +
+                        ", batch " + std::to_string(state_.batch + micro_batch + 1));
+  kernels::copy(loss.sums, totals_, Write::accumulate);
   tape.backward({loss.seed});
-  return loss.value;
+}
+
+// Brings the state's sums up to date: on the CPU, or to wait for the device, at once; else as they arrive, without ever
+// waiting, a few times a second.
+void Trainer::read_totals(bool wait) {
+  constexpr double interval = 0.25;  // seconds
+  if (device_.is_cpu() || wait) {
+    reading_ = {};
+    return take_totals(totals_.to_vector<double>().data(), samples_);
+  }
+  if (reading_.totals && reading_.totals->ready()) {
+    take_totals(static_cast<const double*>(reading_.totals->bytes()), reading_.samples);
+    reading_ = {};
+  }
+  if (!reading_.totals && since_reading_.seconds() > interval) {
+    reading_ = {device_backend().read_later(totals_.raw(), totals_.bytes()), samples_};
+    since_reading_.lap();
+  }
+}
+
+void Trainer::take_totals(const double* totals, std::int64_t samples) {
+  if (!std::isfinite(totals[0]))
+    throw LossNotFinite("the loss is " + std::to_string(totals[0]) + " in epoch " + std::to_string(state_.epoch + 1) +
+                        ", at batch " + std::to_string((samples + options_.batch_size - 1) / options_.batch_size) +
+                        " or before");
+  state_.loss_sum = totals[0];
+  state_.correct = static_cast<std::int64_t>(totals[1]);
+  state_.samples = samples;
 }
 
 // Tests the model and adds the epoch to the history. False when stopped before the end of the test.
 bool Trainer::finish_epoch() {
-  const auto test = evaluate(model_, data_.test, data_, options_.conv_engine, stop);
+  const auto test = evaluate(model_, test_, data_, options_.conv_engine, stop);
   if (!test) return false;
   if (!std::isfinite(test->loss))
     throw LossNotFinite("the test loss is " + std::to_string(test->loss) + " after epoch " +
@@ -143,7 +184,7 @@ bool Trainer::finish_epoch() {
   metrics.test_accuracy = test->accuracy;
   metrics.train_seconds = state_.train_seconds;
   metrics.elapsed_seconds = state_.elapsed_seconds;
-  metrics.peak_memory_bytes = memory_statistics().peak_bytes;
+  metrics.peak_memory_bytes = memory_statistics(device_).peak_bytes;
 
   state_.history.push_back(metrics);
   ++state_.epoch;

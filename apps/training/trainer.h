@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/device_backend.h"
 #include "data/loader.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
@@ -28,6 +29,7 @@ struct TrainingOptions {
   std::optional<bool> augment = {};  // crop and flip; absent: as is usual for the data set
   std::uint64_t seed = 0;            // of order, augmentation and dropout
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
+  bool record = true;  // steps on a GPU are recorded once and replayed (a CUDA graph)
 };
 
 // One row of metrics.csv.
@@ -49,6 +51,8 @@ class Stopwatch {
     const auto now = std::chrono::steady_clock::now();
     return std::chrono::duration<double>(now - std::exchange(start_, now)).count();
   }
+  // The same, without starting again.
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -58,7 +62,9 @@ class Stopwatch {
 struct TrainingState {
   std::int64_t epoch = 0;  // epochs finished, test included
   std::int64_t batch = 0;  // batches of the next epoch that are done
-  double loss_sum = 0;     // over the samples of those
+  // Over the samples of those that are known to be computed: on a GPU, work is given ahead. Complete when run()
+  // returns.
+  double loss_sum = 0;
   std::int64_t correct = 0, samples = 0;
   double train_seconds = 0;           // spent on those
   double elapsed_seconds = 0;         // of the whole run, over all sittings
@@ -113,7 +119,9 @@ class Trainer {
  private:
   bool train_epoch();
   void step();
-  double forward_backward(const Batch& batch, double share);
+  void forward_backward(std::int64_t micro_batch, std::int64_t samples);
+  void read_totals(bool wait);
+  void take_totals(const double* totals, std::int64_t samples);
   bool finish_epoch();
   bool stopping() const { return stop && stop(); }
   void add_elapsed();
@@ -122,8 +130,21 @@ class Trainer {
   Optimizer& optimizer_;
   const Dataset& data_;
   TrainingOptions options_;
+  Device device_;  // the model's
+  ImageSet test_;  // there
   Loader loader_;
+  StepValue<std::uint64_t> dropout_first_;
+  StepRunner runner_;
   TrainingState state_;
+
+  Tensor totals_;             // (2) float64 on the device: loss and correct predictions of this epoch so far
+  std::int64_t samples_ = 0;  // that the device was given in this epoch
+  struct Reading {
+    std::unique_ptr<PendingRead> totals;
+    std::int64_t samples = 0;  // behind them
+  };
+  Reading reading_;  // the last one, while it is under way
+  Stopwatch since_reading_;
   Stopwatch stopwatch_;  // since elapsed_seconds was brought up to date
 };
 

@@ -10,8 +10,10 @@
 #include "apps/training/run_directory.h"
 #include "apps/training/signals.h"
 #include "core/atomic_file.h"
+#include "core/device_backend.h"
 #include "kernels/elementwise.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 
 namespace actgrad {
 namespace {
@@ -41,7 +43,8 @@ TrainingOptions training_options(const RunConfig& config) {
           .shuffle = config.run.flag("shuffle"),
           .augment = config.run.flag("augment"),
           .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
-          .conv_engine = kernels::parse_conv_engine(config.run.text("conv"))};
+          .conv_engine = kernels::parse_conv_engine(config.run.text("conv")),
+          .record = config.run.flag("graph")};
 }
 
 std::string describe_run(const RunConfig& config, const Model& model) {
@@ -67,8 +70,8 @@ class Run {
   void use(RunDirectory directory) {
     directory_.emplace(std::move(directory));
     config_.run.set("out", directory_->path());
-    std::printf("%srun: %s, %lld CPU threads\n", describe_run(config_, *model_).c_str(), directory_->path().c_str(),
-                static_cast<long long>(config_.run.integer("threads")));
+    std::printf("%srun: %s, %s, %s\n", describe_run(config_, *model_).c_str(), directory_->path().c_str(),
+                describe_device().c_str(), config_.run.text("precision").c_str());
     std::fflush(stdout);
   }
 
@@ -106,6 +109,12 @@ class Run {
   }
 
  private:
+  std::string describe_device() const {
+    const Device device = model_->parameters().device();
+    if (device.is_cpu()) return std::to_string(config_.run.integer("threads")) + " CPU threads";
+    return device.name() + " (" + device_backend().description(device.index) + ")";
+  }
+
   void save_state() {
     save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
   }
@@ -137,6 +146,7 @@ class Run {
 
 void prepare_process(const RunConfig& config) {
   kernels::set_threads(static_cast<int>(config.run.integer("threads")));
+  kernels::set_matrix_precision(config.matrix_precision());
   catch_stop_signals();
 }
 

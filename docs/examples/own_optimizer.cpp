@@ -21,12 +21,12 @@ class InputScaled : public Optimizer {
     scale_[layer.name()] = 1 + kernels::sum(moment) / static_cast<double>(moment.numel());
   }
 
-  void step(double lr) override {
+  void update() override {
     for (WeightedLayer* layer : model_.weighted_layers())
       for (Parameter* p : {&layer->weight(), layer->bias()})
         if (p && p->variable.has_grad()) {
           Tensor values = p->value();
-          kernels::mix(values, 1, p->grad(), -lr / scale_[layer->name()]);  // values = 1·values − rate·gradient
+          kernels::mix(values, 1, p->grad(), -lr_ / scale_[layer->name()]);  // values = 1·values − rate·gradient
         }
   }
 

@@ -11,7 +11,8 @@ Variable conv2d_max_pool(Pass& pass, const Variable& x, const Variable& weight, 
   const kernels::Conv2dGeometry g = conv2d_geometry(x.value().shape(), weight.value().shape(), options);
   const kernels::ConvEngine engine = pass.conv_engine;
   const bool records = pass.records(x, weight, bias);
-  if (engine != kernels::ConvEngine::automatic || !kernels::max_pool_backward_weight_supports(g, pool))
+  if (engine != kernels::ConvEngine::automatic || !x.value().device().is_cpu() ||
+      !kernels::max_pool_backward_weight_supports(g, pool))
     return max_pool2d(pass, conv2d(pass, x, weight, bias, options), pool);
 
   const DType dtype = x.value().dtype();

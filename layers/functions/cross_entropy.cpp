@@ -8,8 +8,9 @@ Loss cross_entropy(Pass& pass, const Variable& logits, const Tensor& labels, dou
   Tensor gradient;
   if (pass.records(logits))
     gradient = Tensor::empty(logits.value().shape(), logits.value().dtype(), logits.value().device());
-  const kernels::LossResult result = kernels::softmax_cross_entropy(logits.value(), labels, factor, gradient);
-  return {result.loss, result.correct, {logits, gradient}};
+  Tensor sums = Tensor::empty({2}, DType::float64, logits.value().device());
+  kernels::softmax_cross_entropy(logits.value(), labels, factor, gradient, sums);
+  return {sums, logits.value().dim(0), {logits, gradient}};
 }
 
 }  // namespace actgrad

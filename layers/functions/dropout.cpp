@@ -6,13 +6,13 @@ namespace actgrad {
 
 Variable dropout(Pass& pass, const Variable& x, double keep) {
   if (!pass.training || keep >= 1) return x;
-  const std::uint64_t seed = pass.seed, stream = pass.dropout_stream++;
+  const kernels::DropoutStream stream{pass.seed, pass.dropout_first, pass.dropout_offset++};
   Tensor y = Tensor::empty(x.value().shape(), x.value().dtype(), x.value().device());
-  kernels::dropout_forward(x.value(), keep, seed, stream, y);
+  kernels::dropout_forward(x.value(), keep, stream, y);
   if (!pass.records(x)) return Variable(y);
-  return pass.tape->record(y, [keep, seed, stream, dx = x.gradient()](const Tensor& dy) {
+  return pass.tape->record(y, [keep, stream, dx = x.gradient()](const Tensor& dy) {
     auto [target, mode] = dx.target();
-    kernels::dropout_backward(dy, keep, seed, stream, target, mode);  // the same mask, drawn again
+    kernels::dropout_backward(dy, keep, stream, target, mode);  // the same mask, drawn again
   });
 }
 

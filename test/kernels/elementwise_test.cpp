@@ -119,25 +119,25 @@ TEST_CASE("dropout draws the mask of its stream, forwards and backwards") {
   const Random random(5, Purpose::dropout, 9);
   const auto kept = [&](std::size_t e) { return random.block(e / 4)[e % 4] < keep * 0x1p32; };
   Tensor y = Tensor::empty({n}, DType::float64), dx = random_tensor<double>({n}, 3);
-  dropout_forward(x, keep, 5, 9, y);
+  dropout_forward(x, keep, {5, 9, 0}, y);
   const std::vector<double> in = doubles(x), gradient = doubles(dy);
   CHECK(distance(y, tabulate(n, [&](std::size_t e) { return kept(e) ? in[e] / keep : 0; })) < 1e-14);
   const std::vector<double> expected = tabulate(n, [&](std::size_t e) { return kept(e) ? gradient[e] / keep : 0; });
   const std::vector<double> accumulated = plus(dx, expected);
-  dropout_backward(dy, keep, 5, 9, dx, Write::accumulate);
+  dropout_backward(dy, keep, {5, 9, 0}, dx, Write::accumulate);
   CHECK(distance(dx, accumulated) < 1e-14);
-  dropout_backward(dy, keep, 5, 9, dx, Write::overwrite);
+  dropout_backward(dy, keep, {5, 9, 0}, dx, Write::overwrite);
   CHECK(distance(dx, expected) < 1e-14);
 }
 
 TEST_CASE("dropout keeps the asked share, everything at 1, and refuses 0") {
   const Tensor ones = Tensor::from(Shape{100000}, std::vector<float>(100000, 1));
   Tensor y = Tensor::empty({100000}, DType::float32);
-  dropout_forward(ones, 0.25, 1, 1, y);
+  dropout_forward(ones, 0.25, {1, 1, 0}, y);
   CHECK(sum(y) / 100000 == Approx(1).epsilon(0.03));
-  dropout_forward(ones, 1, 1, 1, y);
+  dropout_forward(ones, 1, {1, 1, 0}, y);
   CHECK(distance(y, ones) == 0);
-  CHECK_THROWS_AS(dropout_forward(ones, 0, 1, 1, y), InternalError);
+  CHECK_THROWS_AS(dropout_forward(ones, 0, {1, 1, 0}, y), InternalError);
 }
 
 TEST_CASE("elementwise functions refuse tensors of different shape or dtype") {

@@ -38,8 +38,10 @@ template <class T>
 void check_sgd(bool nesterov, const std::vector<double>& golden) {
   Tensor buffer = scalar<T>(1e30);  // the first step must not read it
   check_trajectory<T>(golden, [&](Tensor& p, const Tensor& g, int t) {
-    sgd_step(p, g, buffer,
-             {.lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 5e-4, .nesterov = nesterov, .first = t == 1});
+    sgd_step(
+        p, g, buffer,
+        SgdStep{
+            .lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 5e-4, .nesterov = nesterov, .first = t == 1});
   });
 }
 
@@ -48,14 +50,14 @@ void check_adam(bool decoupled, double weight_decay, const std::vector<double>& 
   Tensor m = scalar<T>(0), v = scalar<T>(0);
   check_trajectory<T>(golden, [&](Tensor& p, const Tensor& g, int t) {
     adam_step(p, g, m, v,
-              {.lr = 1e-3,
-               .beta1 = 0.9,
-               .beta2 = 0.999,
-               .eps = 1e-8,
-               .weight_decay = weight_decay,
-               .decoupled = decoupled,
-               .correction1 = 1 - std::pow(0.9, t),
-               .correction2 = 1 - std::pow(0.999, t)});
+              AdamStep{.lr = 1e-3,
+                       .beta1 = 0.9,
+                       .beta2 = 0.999,
+                       .eps = 1e-8,
+                       .weight_decay = weight_decay,
+                       .decoupled = decoupled,
+                       .correction1 = 1 - std::pow(0.9, t),
+                       .correction2 = 1 - std::pow(0.999, t)});
   });
 }
 
@@ -74,7 +76,8 @@ void check_adaact_golden() {
   for (std::size_t i = 0; i < 2; ++i) {
     const double t = static_cast<double>(i + 1);
     for (std::size_t j = 0; j < 2; ++j) v[j] = 0.999 * v[j] + 0.001 * moment[i][j];
-    adaact_rate(Tensor::from<T>({2}, {T(v[0]), T(v[1])}), 1 - std::pow(0.999, t), 1e-8, 0, INFINITY, rate);
+    adaact_rate(Tensor::from<T>({2}, {T(v[0]), T(v[1])}),
+                AdaActStep{.correction2 = 1 - std::pow(0.999, t), .eps = 1e-8}, rate);
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.002, .correction1 = 1 - std::pow(0.9, t)};
     adaact_step(w, Tensor::from<T>({1, 2}, {T(gradient[i][0]), T(gradient[i][1])}), m, rate, s);
     Tensor gb = scalar<T>(gradient[i][2]);
@@ -109,7 +112,7 @@ TEST_CASE("AdaAct follows the golden values") {
 TEST_CASE("plain SGD needs no buffer, dampening spares the first step") {
   Tensor p = scalar<double>(1), none;
   sgd_step(p, scalar<double>(0.5), none,
-           {.lr = 0.1, .momentum = 0, .dampening = 0, .weight_decay = 0.1, .nesterov = false, .first = false});
+           SgdStep{.lr = 0.1, .momentum = 0, .dampening = 0, .weight_decay = 0.1, .nesterov = false, .first = false});
   CHECK(item<double>(p) == Approx(1 - 0.1 * 0.6));
 
   Tensor q = scalar<double>(1), buffer = scalar<double>(0);
@@ -174,7 +177,7 @@ TEST_CASE("AdaAct broadcasts one rate per column") {
     expected_p.push_back((1 - 0.1 * 0.02) * p0[i] -
                          0.1 * (expected_m[i] / 0.19) * rates[i % static_cast<std::size_t>(columns)]);
   }
-  adaact_step(p, g, m, rate, {.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
+  adaact_step(p, g, m, rate, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
   CHECK(distance(m, expected_m) < 1e-14);
   CHECK(distance(p, expected_p) < 1e-14);
 }
@@ -186,9 +189,9 @@ TEMPLATE_TEST_CASE("a dead input moves nothing, also without epsilon", "", float
   v.template data<TestType>()[4] = 0;
   for (int row = 0; row < 40; ++row) g.template data<TestType>()[row * 18 + 4] = 0;
   const Tensor before = p.clone();
-  adaact_rate(v, 0.5, 0, 0, INFINITY, rate);
+  adaact_rate(v, AdaActStep{.correction2 = 0.5}, rate);
   CHECK(rate.template data<TestType>()[4] == 0);
-  adaact_step(p, g, m, rate, {.lr = 0.1, .beta1 = 0.9, .weight_decay = 0, .correction1 = 0.1});
+  adaact_step(p, g, m, rate, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0, .correction1 = 0.1});
   for (int row = 0; row < 40; ++row) {
     CHECK(p.template data<TestType>()[row * 18 + 4] == before.template data<TestType>()[row * 18 + 4]);
     CHECK(p.template data<TestType>()[row * 18 + 5] != before.template data<TestType>()[row * 18 + 5]);
@@ -197,38 +200,38 @@ TEMPLATE_TEST_CASE("a dead input moves nothing, also without epsilon", "", float
   Tensor q = random_tensor<TestType>({100}, 1), first = Tensor::zeros({100}, q.dtype()), second = first.clone();
   const Tensor q0 = q.clone(), zero = first.clone();
   adam_step(q, zero, first, second,
-            {.lr = 0.1,
-             .beta1 = 0.9,
-             .beta2 = 0.999,
-             .eps = 0,
-             .weight_decay = 0,
-             .decoupled = false,
-             .correction1 = 0.1,
-             .correction2 = 0.001});
+            AdamStep{.lr = 0.1,
+                     .beta1 = 0.9,
+                     .beta2 = 0.999,
+                     .eps = 0,
+                     .weight_decay = 0,
+                     .decoupled = false,
+                     .correction1 = 0.1,
+                     .correction2 = 0.001});
   CHECK(distance(q, q0) == 0);
 }
 
 TEST_CASE("the rate of AdaAct clamps the corrected moment") {
   const Tensor v = Tensor::from<double>({4}, {0, 0.125, 0.5, 8});
   Tensor rate = Tensor::empty({4}, DType::float64);
-  adaact_rate(v, 0.5, 0.1, 0.25, 4, rate);
+  adaact_rate(v, AdaActStep{.correction2 = 0.5, .eps = 0.1, .low = 0.25, .high = 4}, rate);
   CHECK(distance(rate, {1 / 0.6, 1 / 0.6, 1 / 1.1, 1 / 2.1}) < 1e-14);
 }
 
 TEST_CASE("NaN gradients show in the parameters") {
   Tensor p = scalar<float>(1), m = scalar<float>(0), v = scalar<float>(0);
   adam_step(p, scalar<float>(NAN), m, v,
-            {.lr = 0.1,
-             .beta1 = 0.9,
-             .beta2 = 0.999,
-             .eps = 0,
-             .weight_decay = 0,
-             .decoupled = false,
-             .correction1 = 0.1,
-             .correction2 = 0.001});
+            AdamStep{.lr = 0.1,
+                     .beta1 = 0.9,
+                     .beta2 = 0.999,
+                     .eps = 0,
+                     .weight_decay = 0,
+                     .decoupled = false,
+                     .correction1 = 0.1,
+                     .correction2 = 0.001});
   CHECK(std::isnan(item<float>(p)));
   Tensor rate = scalar<float>(0);
-  adaact_rate(scalar<float>(NAN), 0.5, 0, 0, INFINITY, rate);
+  adaact_rate(scalar<float>(NAN), AdaActStep{.correction2 = 0.5}, rate);
   CHECK(std::isnan(item<float>(rate)));
 }
 
@@ -238,5 +241,5 @@ TEST_CASE("optimizer steps refuse arrays that do not fit") {
   const SgdStep s{.lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 0, .nesterov = false, .first = true};
   CHECK_THROWS_AS(sgd_step(p, shorter, m, s), InternalError);
   CHECK_THROWS_AS(sgd_step(p, g, none, s), InternalError);
-  CHECK_THROWS_AS(adaact_step(p, g, m, random_tensor<float>({4}, 1), {0.1, 0.9, 0, 1}), InternalError);
+  CHECK_THROWS_AS(adaact_step(p, g, m, random_tensor<float>({4}, 1), AdaActStep{.lr = 0.1}), InternalError);
 }

@@ -126,7 +126,7 @@ TEST_CASE("gradients of pooling and reshaping") {
 
 TEST_CASE("gradient of dropout: the backward pass uses the forward pass's mask") {
   test::check(function_case("dropout", {{6, 9}}, [](Pass& pass, const auto& in) {
-    pass.dropout_stream = 7;
+    pass.dropout_offset = 7;
     return dropout(pass, in[0], 0.7);
   }));
   Pass evaluation;
@@ -147,9 +147,9 @@ TEST_CASE("gradient of cross-entropy") {
     const double before = value, h = 1e-5;
     Pass no_tape;
     value = before + h;
-    const double above = cross_entropy(no_tape, logits, labels).value;
+    const double above = cross_entropy(no_tape, logits, labels).mean();
     value = before - h;
-    const double below = cross_entropy(no_tape, logits, labels).value;
+    const double below = cross_entropy(no_tape, logits, labels).mean();
     value = before;
     numeric.data<double>()[i] = factor * (above - below) / (2 * h);
   }

@@ -204,7 +204,7 @@ TEST_CASE("a step along a residual network's gradient changes the loss by the gr
   const auto loss_after = [&](double step) {
     for (std::size_t i = 0; i < start.size(); ++i) values.data<double>()[i] = start[i] + step * gradient[i];
     Pass untaped{.training = true};
-    return cross_entropy(untaped, model.forward(untaped, x), labels).value;
+    return cross_entropy(untaped, model.forward(untaped, x), labels).mean();
   };
   const double square = std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0);
   const double step = 1e-7;

@@ -1,0 +1,105 @@
+# CUDA sources. ACTGRAD_CUDA says who compiles them:
+#   off        nobody: the build is for CPUs only
+#   nvcc       the CUDA toolkit, for GPUs; where it is not installed, as off
+#   emulated   the C++ compiler, with the host emulator of test/cuda_emulator: kernels run, and are tested, without a GPU
+#   checked    so too, and the emulator watches every load and store of the kernels
+set(ACTGRAD_CUDA "off" CACHE STRING "who compiles CUDA sources: off, nvcc, emulated, checked")
+set_property(CACHE ACTGRAD_CUDA PROPERTY STRINGS off nvcc emulated checked)
+set(ACTGRAD_CUDA_ENABLED OFF)
+set(ACTGRAD_CUDA_EMULATED OFF)
+
+if(ACTGRAD_CUDA STREQUAL "nvcc")
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)  # the last also as PTX, which newer GPUs translate
+  endif()
+  find_program(ACTGRAD_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin
+    DOC "the compiler of the CUDA toolkit")
+  if(ACTGRAD_NVCC)
+    if(NOT DEFINED CMAKE_CUDA_COMPILER)
+      set(CMAKE_CUDA_COMPILER ${ACTGRAD_NVCC})
+    endif()
+    enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has learned it
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    find_package(CUDAToolkit REQUIRED)
+    set(ACTGRAD_CUDA_ENABLED ON)
+    find_path(ACTGRAD_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} DOC "the folder of cuDNN's headers")
+    find_library(ACTGRAD_CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDAToolkit_LIBRARY_DIR} DOC "cuDNN 9")
+    if(NOT ACTGRAD_CUDNN OR NOT ACTGRAD_CUDNN_INCLUDE)
+      set(ACTGRAD_CUDNN "")
+      message(STATUS "cuDNN not found: on CUDA devices the im2col engine serves every convolution")
+    endif()
+  else()
+    message(STATUS "nvcc not found: this build is for CPUs only")
+  endif()
+elseif(ACTGRAD_CUDA MATCHES "^(emulated|checked)$")
+  set(ACTGRAD_CUDA_ENABLED ON)
+  set(ACTGRAD_CUDA_EMULATED ON)
+  # Of the toolkit only headers are needed: types and declarations.
+  find_path(ACTGRAD_CUDA_INCLUDE cuda_runtime_api.h
+    HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include REQUIRED
+    DOC "the folder of the CUDA toolkit's headers")
+elseif(NOT ACTGRAD_CUDA STREQUAL "off")
+  message(FATAL_ERROR "ACTGRAD_CUDA is '${ACTGRAD_CUDA}' (known: off, nvcc, emulated, checked)")
+endif()
+
+# actgrad_cuda_sources(TARGET FILE.cu…) adds CUDA sources to a target of the calling folder. Other sources of the target may
+# include <cuda_runtime.h>.
+function(actgrad_cuda_sources target)
+  target_sources(${target} PRIVATE ${ARGN})
+  if(NOT ACTGRAD_CUDA_EMULATED)
+    set(options --extended-lambda --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
+    if(ACTGRAD_WARNINGS_AS_ERRORS)
+      list(APPEND options -Werror=all-warnings -Xcompiler=-Werror)
+    endif()
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CUDA COMPILE_OPTIONS "${options}")
+    target_link_libraries(${target} PRIVATE CUDA::cudart_static)
+    return()
+  endif()
+  # At least -O1, whatever the build type: unoptimised kernels take many times as long. -g1: errors name file and line.
+  set(options -g1)
+  if(ACTGRAD_CUDA STREQUAL "checked")
+    # At -O1 fewer loads are optimised away unseen. The functions that the instrumented code calls are the emulator's:
+    # no sanitizer's library is linked.
+    list(APPEND options -O1 -fsanitize=thread,bounds,alignment -fno-sanitize-recover=all
+      --param=tsan-instrument-func-entry-exit=0)
+  else()
+    list(APPEND options -O2)
+  endif()
+  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "${options}")
+  target_link_libraries(${target} PRIVATE actgrad_cuda_emulator actgrad_flags)
+endfunction()
+
+# actgrad_cuda_module(KERNELS FILE.cu…): the CUDA half of the library target KERNELS as one module, which core/device.cpp
+# opens when a CUDA device is first asked for; so programs start on machines without any CUDA. It lies beside the programs.
+function(actgrad_cuda_module kernels)
+  add_library(actgrad_cuda MODULE)
+  set_target_properties(actgrad_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+    INSTALL_RPATH "$ORIGIN")
+  target_include_directories(actgrad_cuda PRIVATE ${PROJECT_SOURCE_DIR})
+  actgrad_cuda_sources(actgrad_cuda ${ARGN})
+  if(NOT ACTGRAD_CUDA_EMULATED)
+    target_link_libraries(actgrad_cuda PRIVATE CUDA::cublas)
+    if(ACTGRAD_CUDNN)
+      target_include_directories(actgrad_cuda SYSTEM PRIVATE ${ACTGRAD_CUDNN_INCLUDE})
+      target_link_libraries(actgrad_cuda PRIVATE ${ACTGRAD_CUDNN})
+      target_compile_definitions(actgrad_cuda PRIVATE ACTGRAD_HAVE_CUDNN)
+    endif()
+  endif()
+  add_dependencies(${kernels} actgrad_cuda)
+  # The module has no copy of core and kernels (there must be one allocator, one registry): it finds them in the program
+  # that opens it. So the program holds all of both, needed by itself or not, and shows it.
+  target_link_options(${kernels} INTERFACE -rdynamic
+    "LINKER:--whole-archive,$<TARGET_FILE:$<TARGET_NAME:actgrad_core>>,$<TARGET_FILE:$<TARGET_NAME:${kernels}>>,--no-whole-archive")
+  if(NOT ACTGRAD_CUDA_EMULATED)
+    install(TARGETS actgrad_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endfunction()
+
+if(ACTGRAD_CUDA_EMULATED)
+  add_subdirectory(test/cuda_emulator)
+endif()
