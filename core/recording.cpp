@@ -1,6 +1,7 @@
 #include "core/recording.h"
 
 #include "core/device_backend.h"
+#include "core/memory.h"
 
 namespace actgrad {
 
@@ -14,7 +15,12 @@ void StepRunner::run(const Kind& kind, const std::function<void()>& step) {
   if (!enabled_) return step();
   Entry& entry = kinds_[kind];
   if (entry.recording) return entry.recording->replay();
-  if (entry.runs++ == 0) return pool_->use(step);
+  if (!entry.settled) {
+    const std::uint64_t before = memory_statistics(device_).system_allocations;
+    pool_->use(step);
+    entry.settled = memory_statistics(device_).system_allocations == before;
+    return;
+  }
   pool_->use([&] { entry.recording = device_backend().record(step); });
   entry.recording->replay();
 }

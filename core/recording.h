@@ -37,9 +37,9 @@ class MemoryPool {
   std::shared_ptr<Blocks> blocks_;  // shared with the tensors that live in it
 };
 
-// Runs steps of a few kinds: each kind the first time as it is (which also allocates its memory and lets libraries
-// choose their algorithms), the second time recording it, and from then on replaying it. On the CPU, or when not
-// enabled, always as it is.
+// Runs steps of a few kinds: each kind at first as it is, until a step has needed no new memory (none can be had during
+// a recording; libraries have chosen their algorithms by then, too), then once recording it, and from then on replaying
+// it. On the CPU, or when not enabled, always as it is.
 class StepRunner {
  public:
   // What tells kinds apart: say, the batch size. Steps of one kind must give the device the same work, on tensors that
@@ -53,7 +53,7 @@ class StepRunner {
 
  private:
   struct Entry {
-    int runs = 0;
+    bool settled = false;  // the last step needed no new memory
     std::unique_ptr<Recording> recording;
   };
   Device device_;

@@ -1,5 +1,8 @@
 #include "kernels/optimizer_steps.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
@@ -43,49 +46,68 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue
   });
 }
 
-void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const StepValue<AdaActStep>& step) {
-  check_like(p, g);
-  check_like(p, m);
-  const std::int64_t columns = rate.numel();
-  ACTGRAD_CHECK(columns > 0 && p.numel() % columns == 0,
-                p.shape().to_string() + " with rates " + rate.shape().to_string());
-  ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rate, step);
-  visit_floating(p.dtype(), [&]<class T>() {
-    const auto k = formulas::adaact_constants<T>(step.value());
-    T* const weights = p.data<T>();
-    const T* const gradients = g.data<T>();
-    T* const momenta = m.data<T>();
-    const T* const rates = rate.data<T>();
-    if (columns == 1) {  // a bias: one long column
-      const T only = rates[0];
-      for_each_element(p.numel(),
-                       [=](std::int64_t i) { formulas::adaact(weights[i], gradients[i], momenta[i], only, k); });
-      return;
-    }
-    parallel_for(p.numel() / columns, std::max<std::int64_t>(1, flat_grain / columns), [&](Range rows, int) {
-      for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-        T* const row_weights = weights + row * columns;
-        const T* const row_gradients = gradients + row * columns;
-        T* const row_momenta = momenta + row * columns;
-        const T* const row_rates = rates;
-        const auto constants = k;
-#pragma omp simd
-        for (std::int64_t j = 0; j < columns; ++j)
-          formulas::adaact(row_weights[j], row_gradients[j], row_momenta[j], row_rates[j], constants);
-      }
-    });
-  });
+AdaActPieces::AdaActPieces(const std::vector<AdaActPiece>& list, Device device) : list_(list) {
+  if (device.is_cpu()) return;
+  const std::size_t bytes = list.size() * sizeof(AdaActPiece);
+  std::vector<std::uint8_t> raw(bytes);
+  if (bytes) std::memcpy(raw.data(), list.data(), bytes);
+  memory_ = Tensor::from({static_cast<std::int64_t>(bytes)}, raw).to(device);
 }
 
-void adaact_plain_step(Tensor& p, const Tensor& g, const StepValue<AdaActStep>& step) {
+namespace {
+
+// adaact_step for the elements [range.begin, range.end) of a piece.
+template <class T>
+void step_piece(const AdaActPiece& piece, Range range, T* p, const T* g, T* m, const T* rates,
+                const formulas::AdaActConstants<T>& constants) {
+  const auto k = constants;  // a copy of its own stays in registers
+  if (piece.rate < 0) {
+#pragma omp simd
+    for (std::int64_t i = range.begin; i < range.end; ++i) p[i] = formulas::adaact_plain(p[i], g[i], k);
+    return;
+  }
+  if (piece.columns == 1) {  // a bias: one long column
+    const T only = rates[piece.rate];
+#pragma omp simd
+    for (std::int64_t i = range.begin; i < range.end; ++i) formulas::adaact(p[i], g[i], m[i], only, k);
+    return;
+  }
+  for (std::int64_t i = range.begin; i < range.end;) {
+    const std::int64_t column = (i - piece.begin) % piece.columns;
+    const std::int64_t count = std::min(piece.columns - column, range.end - i);
+    const T* const row_rates = rates + piece.rate + column;
+    T *const row_p = p + i, *const row_m = m + i;
+    const T* const row_g = g + i;
+#pragma omp simd
+    for (std::int64_t j = 0; j < count; ++j) formulas::adaact(row_p[j], row_g[j], row_m[j], row_rates[j], k);
+    i += count;
+  }
+}
+
+}  // namespace
+
+void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
+                 const StepValue<AdaActStep>& step) {
   check_like(p, g);
-  ACTGRAD_DISPATCH(adaact_plain_step, p, p, g, step);
+  check_like(p, m);
+  for (const AdaActPiece& piece : pieces.list()) {
+    const std::int64_t count = piece.end - piece.begin;
+    ACTGRAD_CHECK(piece.begin >= 0 && count >= 0 && piece.end <= p.numel(), "a piece outside of the parameters");
+    ACTGRAD_CHECK(piece.rate < 0 ||
+                      (piece.columns > 0 && count % piece.columns == 0 && piece.rate + piece.columns <= rates.numel()),
+                  "a piece and its rates");
+  }
+  ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rates, pieces, step);
   visit_floating(p.dtype(), [&]<class T>() {
     const auto k = formulas::adaact_constants<T>(step.value());
-    T* const weights = p.data<T>();
-    const T* const gradients = g.data<T>();
-    for_each_element(p.numel(),
-                     [=](std::int64_t i) { weights[i] = formulas::adaact_plain(weights[i], gradients[i], k); });
+    T *const weights = p.data<T>(), *const momenta = m.data<T>();
+    const T *const gradients = g.data<T>(), *const all_rates = rates.data<T>();
+    parallel_for(p.numel(), flat_grain, [&](Range range, int) {
+      for (const AdaActPiece& piece : pieces.list()) {
+        const Range part{std::max(range.begin, piece.begin), std::min(range.end, piece.end)};
+        if (part.begin < part.end) step_piece(piece, part, weights, gradients, momenta, all_rates, k);
+      }
+    });
   });
 }
 

@@ -41,29 +41,33 @@ void adam_step_of(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepVa
       InOut<T>{p.data<T>()}, In<T>{g.data<T>()}, InOut<T>{m.data<T>()}, InOut<T>{v.data<T>()});
 }
 
+// One thread per element: it looks up its piece.
 template <class T>
-__global__ void adaact_kernel(std::int64_t n, std::int64_t columns, T* p, const T* g, T* m, const T* rate,
-                              const AdaActStep* step) {
+__global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* pieces, T* p, const T* g, T* m,
+                              const T* rates, const AdaActStep* step) {
   const auto k = formulas::adaact_constants<T>(*step);
-  for (std::int64_t i = cuda::first_element(); i < n; i += cuda::element_step())
-    formulas::adaact(p[i], g[i], m[i], rate[i % columns], k);
+  for (std::int64_t i = cuda::first_element(); i < n; i += cuda::element_step()) {
+    int low = 0, high = count;  // the piece is the last one that begins at or before i: it lies in [low, high)
+    while (high - low > 1) {
+      const int middle = (low + high) / 2;
+      (pieces[middle].begin <= i ? low : high) = middle;
+    }
+    const AdaActPiece piece = pieces[low];
+    if (i < piece.begin || i >= piece.end) continue;
+    if (piece.rate < 0)
+      p[i] = formulas::adaact_plain(p[i], g[i], k);
+    else
+      formulas::adaact(p[i], g[i], m[i], rates[piece.rate + (i - piece.begin) % piece.columns], k);
+  }
 }
 
 template <class T>
-void adaact_step_of(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const StepValue<AdaActStep>& step) {
-  if (p.numel() == 0) return;
+void adaact_step_of(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
+                    const StepValue<AdaActStep>& step) {
+  if (p.numel() == 0 || pieces.list().empty()) return;
   cuda::launch(adaact_kernel<T>, cuda::blocks_for(p.numel()), cuda::block_size, 0, cuda::stream(), p.numel(),
-               rate.numel(), p.data<T>(), g.data<T>(), m.data<T>(), rate.data<T>(), step.on_device());
-}
-
-template <class T>
-void adaact_plain_step_of(Tensor& p, const Tensor& g, const StepValue<AdaActStep>& step) {
-  cuda::for_each_element_with(
-      p.numel(), [s = step.on_device()] __device__() { return formulas::adaact_constants<T>(*s); },
-      [] __device__(const formulas::AdaActConstants<T>& k, T& weight, const T& gradient) {
-        weight = formulas::adaact_plain(weight, gradient, k);
-      },
-      InOut<T>{p.data<T>()}, In<T>{g.data<T>()});
+               static_cast<int>(pieces.list().size()), pieces.on_device(), p.data<T>(), g.data<T>(), m.data<T>(),
+               rates.data<T>(), step.on_device());
 }
 
 template <class T>
@@ -81,7 +85,6 @@ void adaact_rate_of(const Tensor& v, const StepValue<AdaActStep>& step, Tensor& 
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(sgd_step, sgd_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adam_step, adam_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adaact_step, adaact_step_of);
-ACTGRAD_CUDA_KERNEL_BY_DTYPE(adaact_plain_step, adaact_plain_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adaact_rate, adaact_rate_of);
 
 }  // namespace actgrad::kernels

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <limits>
+#include <vector>
 
 #include "core/step_value.h"
 
@@ -31,11 +32,29 @@ struct AdaActStep {
   double correction1 = 1, correction2 = 1;                                  // 1 − β₁ᵗ, 1 − β₂ᵗ
   double eps = 0, low = 0, high = std::numeric_limits<double>::infinity();  // ε, and bounds of the second moment
 };
-// p, g, m: (rows, columns); rate: (columns). Momentum and one rate per column:
+// A piece of the flat buffers: the elements [begin, end) are rows of `columns` elements, whose rates begin at
+// rates[rate]; rate −1: parameters of no weighted layer.
+struct AdaActPiece {
+  std::int64_t begin, end, columns, rate;
+  bool operator==(const AdaActPiece&) const = default;
+};
+// Pieces in ascending order, where a device's kernels find them.
+class AdaActPieces {
+ public:
+  AdaActPieces() = default;
+  AdaActPieces(const std::vector<AdaActPiece>& list, Device device);
+  const std::vector<AdaActPiece>& list() const { return list_; }
+  const AdaActPiece* on_device() const { return static_cast<const AdaActPiece*>(memory_.raw()); }
+
+ private:
+  std::vector<AdaActPiece> list_;
+  Tensor memory_;
+};
+// The elements of all pieces, with momentum and one rate per column:
 //   m = β₁m + (1−β₁)g;  p = (1 − lr·wd)·p − lr·(m/correction1)·rate[column]
-void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rate, const StepValue<AdaActStep>& step);
-// The parameters of no weighted layer: p = (1 − lr·wd)·p − lr·g
-void adaact_plain_step(Tensor& p, const Tensor& g, const StepValue<AdaActStep>& step);
+// and without either where rate is −1:   p = (1 − lr·wd)·p − lr·g.   Elements outside of all pieces stay as they are.
+void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
+                 const StepValue<AdaActStep>& step);
 
 // v: the moving second moment (any shape). rate = 1/(√clamp(v/correction2, low, high) + eps); 0 where that divides by
 // zero (eps = 0 and a dead input, whose gradient is zero for ever).

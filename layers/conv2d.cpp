@@ -38,10 +38,8 @@ std::int64_t Conv2d::rows(const Tensor& x) const {
   return g.batch * g.out_height() * g.out_width();
 }
 
-Tensor Conv2d::input_second_moment(const Tensor& x) const {
-  Tensor result = Tensor::empty({groups(), columns()}, x.dtype(), x.device());
+void Conv2d::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::patch_second_moment(geometry(x), x, result);
-  return result;
 }
 
 }  // namespace actgrad

@@ -23,7 +23,7 @@ class Conv2d final : public WeightedLayer {
   std::int64_t columns() const override { return weight_.fan_in; }
   std::int64_t groups() const override { return options_.groups; }
   std::int64_t rows(const Tensor& x) const override;
-  Tensor input_second_moment(const Tensor& x) const override;
+  void write_input_second_moment(const Tensor& x, Tensor& result) const override;
 
   kernels::Conv2dGeometry geometry(const Tensor& x) const {
     return conv2d_geometry(x.shape(), weight_.shape, options_);

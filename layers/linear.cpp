@@ -22,10 +22,8 @@ Variable Linear::forward(Pass& pass, const Variable& x) {
   return show_output(pass, linear(pass, x, weight_.variable, bias_.variable));
 }
 
-Tensor Linear::input_second_moment(const Tensor& x) const {
-  Tensor result = Tensor::empty({1, columns()}, x.dtype(), x.device());
+void Linear::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::second_moment(x, result);
-  return result;
 }
 
 }  // namespace actgrad

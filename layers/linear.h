@@ -16,7 +16,7 @@ class Linear final : public WeightedLayer {
   std::int64_t out() const override { return weight_.shape[0]; }
   std::int64_t columns() const override { return weight_.shape[1]; }
   std::int64_t rows(const Tensor& x) const override { return x.dim(0); }
-  Tensor input_second_moment(const Tensor& x) const override;
+  void write_input_second_moment(const Tensor& x, Tensor& result) const override;
 
  private:
   Parameter weight_, bias_;

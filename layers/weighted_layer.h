@@ -24,7 +24,12 @@ class WeightedLayer : public Module {
 
   // (groups, d): the mean over the batch's rows of each input squared. AdaAct's statistic (Algorithm 1). The bias
   // column's value would be exactly 1.
-  virtual Tensor input_second_moment(const Tensor& x) const = 0;
+  virtual void write_input_second_moment(const Tensor& x, Tensor& result) const = 0;
+  Tensor input_second_moment(const Tensor& x) const {
+    Tensor result = Tensor::empty({groups(), columns()}, x.dtype(), x.device());
+    write_input_second_moment(x, result);
+    return result;
+  }
 
  protected:
   // For forward(): show the probe, in training mode, what goes in and the gradient of what comes out.

@@ -1,5 +1,6 @@
 #include "optim/adaact.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -30,21 +31,37 @@ AdaAct::AdaAct(Model& model, const Options& options)
       m_(parameters_.zeros_like()) {
   if (variance_max_ == 0) variance_max_ = std::numeric_limits<double>::infinity();
   if (variance_min_ > variance_max_) throw UserError("--variance-min is above --variance-max");
-  bias_rate_ = Tensor::empty({1, 1}, parameters_.dtype(), parameters_.device());
-  Tensor one = Tensor::empty({1, 1}, parameters_.dtype(), parameters_.device());
+
+  constexpr std::int64_t alignment = 16;  // of each layer's part, in elements
+  std::int64_t inputs = 0;
+  std::vector<std::int64_t> first;
+  for (const WeightedLayer* layer : model.weighted_layers()) {
+    first.push_back(inputs);
+    inputs += (layer->groups() * layer->columns() + alignment - 1) / alignment * alignment;
+  }
+  v_ = Tensor::zeros({inputs}, parameters_.dtype(), parameters_.device());
+  a_ = Tensor::zeros({inputs}, parameters_.dtype(), parameters_.device());
+  rates_ = Tensor::zeros({inputs + 1}, parameters_.dtype(), parameters_.device());
+  input_rates_ = rates_.slice(0, inputs);
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    WeightedLayer* const layer = model.weighted_layers()[i];
+    const Shape shape{layer->groups(), layer->columns()};
+    layers_.push_back({layer, first[i], v_.view(first[i], shape), BatchStatistic(a_.view(first[i], shape))});
+  }
+
+  Tensor one = Tensor::empty({1}, parameters_.dtype(), parameters_.device()),
+         bias_rate = rates_.slice(inputs, inputs + 1);
   kernels::fill(one, 1);
-  step_.set({.correction1 = 1, .correction2 = 1, .eps = eps_, .low = variance_min_, .high = variance_max_});
-  kernels::adaact_rate(one, step_, bias_rate_);
-  for (WeightedLayer* layer : model.weighted_layers())
-    layers_.push_back(
-        {layer, Tensor::zeros({layer->groups(), layer->columns()}, parameters_.dtype(), parameters_.device()), {}});
+  step_.set({.eps = eps_, .low = variance_min_, .high = variance_max_});
+  kernels::adaact_rate(one, step_, bias_rate);
 }
 
 // Algorithm 1, the statistic: A_j = mean over all rows of a_j². Summed over micro-batches; the moving average moves
 // once per step.
 void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
   for (Layer& state : layers_)
-    if (state.layer == &layer) state.a.add(layer.input_second_moment(x), layer.rows(x));
+    if (state.layer == &layer)
+      state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
 }
 
 void AdaAct::prepare(double lr) {
@@ -55,50 +72,47 @@ void AdaAct::prepare(double lr) {
 }
 
 void AdaAct::update() {
-  for (Layer& state : layers_) update_layer(state);
-  for (const Parameter* parameter : model_.other_parameters()) update_plain(*parameter);
-}
-
-void AdaAct::update_layer(Layer& state) {
-  const Parameter& weight = state.layer->weight();
-  const Parameter* bias = state.layer->bias();
-  ACTGRAD_CHECK(!weight.variable.has_grad() || !state.a.empty(),
-                "AdaAct saw no input of layer " + state.layer->name() + ": attach it with Pass::probe");
-  if (!state.a.empty()) {
-    kernels::mix(state.v, beta2_, state.a.mean(), 1 - beta2_);  // line 5: V = β₂V + (1−β₂)A
-    state.a.clear();
-  }
+  for (Layer& state : layers_) finish_statistic(state);
+  find_pieces();
+  kernels::mix(v_, beta2_, a_, 1 - beta2_);       // line 5: V = β₂V + (1−β₂)A
+  kernels::adaact_rate(v_, step_, input_rates_);  // line 12: one rate per input, 1/(√(V/(1−β₂ᵗ)) + ε)
+  Tensor p = parameters_.values();
   // M = β₁M + (1−β₁)G;   W = (1 − lr·wd)·W − lr·(M/(1−β₁ᵗ))·rate
-  if (weight.variable.has_grad()) {
-    // line 12: one rate per input, i.e. per column of W: 1/(√(V/(1−β₂ᵗ)) + ε)
-    Tensor rate = Tensor::empty(state.v.shape(), state.v.dtype(), state.v.device());
-    kernels::adaact_rate(state.v, step_, rate);
-    const Shape matrix{state.layer->groups(), state.layer->out() / state.layer->groups(), state.layer->columns()};
-    update_matrices(weight, matrix, rate);
-  }
-  // The bias is a column whose input is always 1, hence V̂ = 1.
-  if (bias && bias->variable.has_grad()) update_matrices(*bias, {1, bias->numel(), 1}, bias_rate_);
+  kernels::adaact_step(p, parameters_.gradients(), m_, rates_, pieces_, step_);
 }
 
-// matrices: (groups, rows, columns) of the parameter; rate: (groups, columns).
-void AdaAct::update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate) {
-  const Tensor p = parameter.value().reshape(matrices), g = parameter.grad().reshape(matrices);
-  const Tensor m = parameters_.view(m_, parameter).reshape(matrices);
-  const std::int64_t rows = matrices[1], columns = matrices[2];
-  for (std::int64_t group = 0; group < matrices[0]; ++group) {
-    auto of_group = [&](const Tensor& all) { return all.slice(group, group + 1).reshape({rows, columns}); };
-    Tensor p_group = of_group(p), m_group = of_group(m);
-    kernels::adaact_step(p_group, of_group(g), m_group, rate.slice(group, group + 1).reshape({columns}), step_);
+// A layer that was not used in this step keeps its V.
+void AdaAct::finish_statistic(Layer& state) {
+  if (state.a.empty()) {
+    ACTGRAD_CHECK(!state.layer->weight().variable.has_grad(),
+                  "AdaAct saw no input of layer " + state.layer->name() + ": attach it with Pass::probe");
+    state.a.mean().copy_from(state.v);
   }
+  state.a.clear();
 }
 
-// Parameters that belong to no weighted layer (BatchNorm's scale and shift): a plain gradient step, no momentum, no
-// second moment, and the same decoupled weight decay. The paper is silent about them; this is what the published code
+// Each weight matrix has the rates of its layer's inputs, one per column. The bias is a column whose input is always 1.
+// Parameters that belong to no weighted layer (BatchNorm's scale and shift) take a plain gradient step, no momentum, no
+// second moment, and the same decoupled weight decay: the paper is silent about them; this is what the published code
 // does.
-void AdaAct::update_plain(const Parameter& parameter) {
-  if (!parameter.variable.has_grad()) return;
-  Tensor p = parameter.value();
-  kernels::adaact_plain_step(p, parameter.grad(), step_);
+void AdaAct::find_pieces() {
+  std::vector<kernels::AdaActPiece> pieces;
+  const auto add = [&](const Parameter& parameter, std::int64_t begin, std::int64_t count, std::int64_t columns,
+                       std::int64_t rate) {
+    if (parameter.variable.has_grad())
+      pieces.push_back({parameter.offset + begin, parameter.offset + begin + count, columns, rate});
+  };
+  for (const Layer& state : layers_) {
+    const std::int64_t d = state.layer->columns(), groups = state.layer->groups();
+    const Parameter& weight = state.layer->weight();
+    const std::int64_t matrix = weight.numel() / groups;
+    for (std::int64_t group = 0; group < groups; ++group)
+      add(weight, group * matrix, matrix, d, state.first + group * d);
+    if (const Parameter* bias = state.layer->bias()) add(*bias, 0, bias->numel(), 1, input_rates_.numel());
+  }
+  for (const Parameter* parameter : model_.other_parameters()) add(*parameter, 0, parameter->numel(), 1, -1);
+  std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
 }
 
 std::vector<NamedTensor> AdaAct::state() {

@@ -10,7 +10,8 @@ namespace actgrad {
 // learning rate for each *input* of a layer, i.e. for each column of [W | b]: the smaller, the larger the input's
 // second moment.
 //
-// State: the momentum, and one vector per weighted layer (Adam: two numbers per parameter).
+// State: the momentum, and one vector per weighted layer (Adam: two numbers per parameter). The vectors of all layers
+// lie in one tensor, one behind the other, so that what is done to each of them is one kernel.
 class AdaAct final : public Optimizer {
  public:
   static OptionTable options();
@@ -25,18 +26,21 @@ class AdaAct final : public Optimizer {
  private:
   struct Layer {
     WeightedLayer* layer;
-    Tensor v;  // V (groups, d): moving average of the inputs' second moment. The bias column's V̂ is 1 exactly.
-    BatchStatistic a;  // A: this step's second moment
+    std::int64_t first;  // place of its first input in the vectors
+    Tensor v;            // its part of V (groups, d)
+    BatchStatistic a;    // its part of A: this step's second moment
   };
-  void update_layer(Layer& state);
-  void update_matrices(const Parameter& parameter, const Shape& matrices, const Tensor& rate);
-  void update_plain(const Parameter& parameter);
+  void finish_statistic(Layer& state);
+  void find_pieces();
 
   double beta1_, beta2_, eps_, weight_decay_, variance_min_, variance_max_;
   StepValue<kernels::AdaActStep> step_;
   std::vector<Layer> layers_;
-  Tensor m_;          // M: the momentum of the weighted layers' parameters, laid out like the parameters
-  Tensor bias_rate_;  // (1, 1): the rate of the column whose input is always 1
+  Tensor v_, a_;                  // V, the moving average of the inputs' second moment, and A
+  Tensor rates_;                  // one per input; behind them that of the bias, whose input is always 1, hence V̂ = 1
+  Tensor input_rates_;            // all but that one
+  Tensor m_;                      // M: the momentum of the weighted layers' parameters, laid out like the parameters
+  kernels::AdaActPieces pieces_;  // which rates belong to which of the parameters that have a gradient
 };
 
 }  // namespace actgrad

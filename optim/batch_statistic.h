@@ -9,17 +9,24 @@ namespace actgrad {
 // are means, weighted by the number of rows behind each. So gradient accumulation does not change a statistic.
 class BatchStatistic {
  public:
-  void add(Tensor mean, std::int64_t rows) {
+  explicit BatchStatistic(Tensor mean) : mean_(std::move(mean)) {}  // where the mean is to be
+
+  // write(tensor) writes the mean of `rows` rows.
+  template <class WriteMean>
+  void add(std::int64_t rows, const WriteMean& write) {
     const double count = static_cast<double>(rows);
-    if (rows_ == 0)
-      mean_ = std::move(mean);
-    else
-      kernels::mix(mean_, rows_ / (rows_ + count), mean, count / (rows_ + count));
+    if (rows_ == 0) {
+      write(mean_);
+    } else {
+      Tensor other = Tensor::empty(mean_.shape(), mean_.dtype(), mean_.device());
+      write(other);
+      kernels::mix(mean_, rows_ / (rows_ + count), other, count / (rows_ + count));
+    }
     rows_ += count;
   }
   bool empty() const { return rows_ == 0; }
-  const Tensor& mean() const { return mean_; }
-  void clear() { mean_ = Tensor(), rows_ = 0; }
+  Tensor& mean() { return mean_; }
+  void clear() { rows_ = 0; }
 
  private:
   Tensor mean_;

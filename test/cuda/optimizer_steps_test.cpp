@@ -64,13 +64,17 @@ TEMPLATE_TEST_CASE("steps of Adam and AdamW agree with the CPU", "", float, doub
 TEMPLATE_TEST_CASE("steps of AdaAct agree with the CPU", "", float, double) {
   for (const std::int64_t columns : {1, 9, 27, 144}) {
     CAPTURE(columns);
-    const Tensor p = random_tensor<TestType>({13, columns}, 1), g = random_tensor<TestType>({13, columns}, 2);
-    const Tensor m = random_tensor<TestType>({13, columns}, 3), rate = random_tensor<TestType>({columns}, 4, 0.5, 2);
+    // A matrix, a gap, parameters of no weighted layer, a bias.
+    const std::int64_t matrix = 13 * columns, size = matrix + 60;
+    const std::vector<AdaActPiece> pieces = {
+        {2, 2 + matrix, columns, 3}, {matrix + 10, matrix + 30, 1, -1}, {matrix + 30, matrix + 55, 1, columns + 3}};
+    const Tensor p = random_tensor<TestType>({size}, 1), g = random_tensor<TestType>({size}, 2);
+    const Tensor m = random_tensor<TestType>({size}, 3), rates = random_tensor<TestType>({columns + 4}, 4, 0.5, 2);
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19};
-    check_parity({p, g}, tolerance<TestType>,
-                 [&](auto& t) { adaact_plain_step(t[0], t[1], step_value(s, t[0].device())); });
-    check_parity({p, g, m, rate}, tolerance<TestType>,
-                 [&](auto& t) { adaact_step(t[0], t[1], t[2], t[3], step_value(s, t[0].device())); });
+    check_parity({p, g, m, rates}, tolerance<TestType>, [&](auto& t) {
+      const Device device = t[0].device();
+      adaact_step(t[0], t[1], t[2], t[3], AdaActPieces(pieces, device), step_value(s, device));
+    });
   }
 }
 

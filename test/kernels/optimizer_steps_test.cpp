@@ -16,6 +16,11 @@ Tensor scalar(double value) {
   return Tensor::from<T>({1}, {static_cast<T>(value)});
 }
 
+// The whole of p as one matrix with these rates for its columns.
+AdaActPieces matrix(const Tensor& p, const Tensor& rates) {
+  return {{{0, p.numel(), rates.numel(), 0}}, p.device()};
+}
+
 template <class T>
 double item(const Tensor& x) {
   return static_cast<double>(x.data<T>()[0]);
@@ -79,9 +84,9 @@ void check_adaact_golden() {
     adaact_rate(Tensor::from<T>({2}, {T(v[0]), T(v[1])}),
                 AdaActStep{.correction2 = 1 - std::pow(0.999, t), .eps = 1e-8}, rate);
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.002, .correction1 = 1 - std::pow(0.9, t)};
-    adaact_step(w, Tensor::from<T>({1, 2}, {T(gradient[i][0]), T(gradient[i][1])}), m, rate, s);
+    adaact_step(w, Tensor::from<T>({1, 2}, {T(gradient[i][0]), T(gradient[i][1])}), m, rate, matrix(w, rate), s);
     Tensor gb = scalar<T>(gradient[i][2]);
-    adaact_step(b, gb, mb, rate_b, s);
+    adaact_step(b, gb, mb, rate_b, matrix(b, rate_b), s);
     CHECK(distance(w, {golden[i][0], golden[i][1]}) < tolerance);
     CHECK(distance(b, {golden[i][2]}) < tolerance);
   }
@@ -177,7 +182,31 @@ TEST_CASE("AdaAct broadcasts one rate per column") {
     expected_p.push_back((1 - 0.1 * 0.02) * p0[i] -
                          0.1 * (expected_m[i] / 0.19) * rates[i % static_cast<std::size_t>(columns)]);
   }
-  adaact_step(p, g, m, rate, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
+  adaact_step(p, g, m, rate, matrix(p, rate),
+              AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
+  CHECK(distance(m, expected_m) < 1e-14);
+  CHECK(distance(p, expected_p) < 1e-14);
+}
+
+TEST_CASE("AdaAct's pieces have rates of their own, and what lies between them stays") {
+  const std::int64_t size = 70000;  // several threads
+  Tensor p = random_tensor<double>({size}, 1), m = random_tensor<double>({size}, 2);
+  const Tensor g = random_tensor<double>({size}, 3), rates = random_tensor<double>({10}, 4, 0.5, 2);
+  const std::vector<double> p0 = doubles(p), m0 = doubles(m), gradient = doubles(g), rate = doubles(rates);
+  const AdaActPieces pieces({{3, 3 + 7 * 9000, 7, 2}, {63010, 63020, 1, -1}, {64000, 69000, 1, 9}}, Device{});
+  adaact_step(p, g, m, rates, pieces, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
+  std::vector<double> expected_p = p0, expected_m = m0;
+  for (const AdaActPiece& piece : pieces.list())
+    for (std::int64_t at = piece.begin; at < piece.end; ++at) {
+      const auto i = static_cast<std::size_t>(at);
+      const auto column = static_cast<std::size_t>(piece.rate + (at - piece.begin) % piece.columns);
+      double update = gradient[i];
+      if (piece.rate >= 0) {
+        expected_m[i] = 0.9 * m0[i] + 0.1 * gradient[i];
+        update = expected_m[i] / 0.19 * rate[column];
+      }
+      expected_p[i] = (1 - 0.1 * 0.02) * p0[i] - 0.1 * update;
+    }
   CHECK(distance(m, expected_m) < 1e-14);
   CHECK(distance(p, expected_p) < 1e-14);
 }
@@ -191,7 +220,8 @@ TEMPLATE_TEST_CASE("a dead input moves nothing, also without epsilon", "", float
   const Tensor before = p.clone();
   adaact_rate(v, AdaActStep{.correction2 = 0.5}, rate);
   CHECK(rate.template data<TestType>()[4] == 0);
-  adaact_step(p, g, m, rate, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0, .correction1 = 0.1});
+  adaact_step(p, g, m, rate, matrix(p, rate),
+              AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0, .correction1 = 0.1});
   for (int row = 0; row < 40; ++row) {
     CHECK(p.template data<TestType>()[row * 18 + 4] == before.template data<TestType>()[row * 18 + 4]);
     CHECK(p.template data<TestType>()[row * 18 + 5] != before.template data<TestType>()[row * 18 + 5]);
@@ -241,5 +271,8 @@ TEST_CASE("optimizer steps refuse arrays that do not fit") {
   const SgdStep s{.lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 0, .nesterov = false, .first = true};
   CHECK_THROWS_AS(sgd_step(p, shorter, m, s), InternalError);
   CHECK_THROWS_AS(sgd_step(p, g, none, s), InternalError);
-  CHECK_THROWS_AS(adaact_step(p, g, m, random_tensor<float>({4}, 1), AdaActStep{.lr = 0.1}), InternalError);
+  const Tensor rates = random_tensor<float>({4}, 1);
+  const AdaActStep a{.lr = 0.1};
+  for (const AdaActPiece& wrong : {AdaActPiece{0, 6, 4, 0}, {0, 6, 3, 2}, {0, 7, 1, 0}, {-1, 5, 1, 0}, {0, 4, 0, 0}})
+    CHECK_THROWS_AS(adaact_step(p, g, m, rates, AdaActPieces({wrong}, p.device()), a), InternalError);
 }
