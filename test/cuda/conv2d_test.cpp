@@ -1,5 +1,8 @@
 #include "kernels/conv2d.h"
 
+#include <iostream>
+
+#include "kernels/precision.h"
 #include "test/cuda/parity.h"
 
 using namespace actgrad;
@@ -65,4 +68,54 @@ TEST_CASE("a convolution whose column matrix is cut into blocks of images agrees
   const std::vector<Tensor> there = on_device(all);
   CHECK(relative_distance(there[2], here[2]) < 1e-5);
   CHECK(relative_distance(there[3], here[3]) < 1e-4);
+}
+
+// Engine against engine on the device: the CPU would take minutes.
+TEST_CASE("cuDNN agrees with im2col on the convolutions of ResNet-20 and LeNet-5") {
+  const auto device = cuda_device();
+  if (!device) return;
+#ifndef ACTGRAD_HAVE_CUDNN
+#ifdef ACTGRAD_CUDA_CHECKED
+  std::cout << "cuDNN: compiled, not run (the emulator has no stand-in for it)\n";  // ctest looks for it
+#else
+  std::cout << "skipped, built without cuDNN\n";
+#endif
+#else
+  const std::vector<Conv2dGeometry> geometries = {
+      {128, 32, 32, 3, 16, 3, 3, 1, 1},  {128, 32, 32, 16, 16, 3, 3, 1, 1}, {128, 32, 32, 16, 32, 3, 3, 2, 1},
+      {128, 16, 16, 32, 32, 3, 3, 1, 1}, {128, 16, 16, 32, 64, 3, 3, 2, 1}, {128, 8, 8, 64, 64, 3, 3, 1, 1},
+      {128, 32, 32, 3, 6, 5, 5},         {128, 14, 14, 6, 16, 5, 5},
+  };
+  struct Full {
+    ~Full() { set_matrix_precision(MatrixPrecision::full); }
+  } full_afterwards;
+  for (const MatrixPrecision precision : {MatrixPrecision::full, MatrixPrecision::tf32}) {
+    set_matrix_precision(precision);
+    double worst = 0;
+    for (const Conv2dGeometry& g : geometries) {
+      CAPTURE(g.input_shape().to_string(), g.weight_shape().to_string(), g.stride, g.padding);
+      const Tensor x = random_tensor<float>(g.input_shape(), 1), w = random_tensor<float>(g.weight_shape(), 2);
+      const Tensor b = random_tensor<float>({g.out_channels}, 3), dy = random_tensor<float>(g.output_shape(), 4);
+      const auto results = [&](ConvEngine engine) {
+        const Tensor x_there = x.to(*device), w_there = w.to(*device), dy_there = dy.to(*device);
+        // The gradients are added to what is there.
+        Tensor y = Tensor::empty(g.output_shape(), DType::float32, *device), dx = x.to(*device), dw = w.to(*device);
+        conv2d_forward(g, x_there, w_there, b.to(*device), y, engine);
+        conv2d_backward_data(g, dy_there, w_there, dx, Write::accumulate, engine);
+        conv2d_backward_weight(g, dy_there, x_there, dw, Write::accumulate, engine);
+        return std::vector<Tensor>{y, dx, dw};
+      };
+      const auto expected = results(ConvEngine::im2col), found = results(ConvEngine::library);
+      const auto again = results(ConvEngine::library);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const double distance = relative_distance(found[i], expected[i]);
+        worst = std::max(worst, distance);
+        CHECK(distance < (precision == MatrixPrecision::full ? 5e-5 : 5e-3));
+        CHECK(same_bits(found[i], again[i]));
+      }
+    }
+    std::cout << "cuDNN and im2col, " << (precision == MatrixPrecision::full ? "fp32" : "tf32")
+              << ": largest difference " << worst << " of the largest value\n";
+  }
+#endif
 }

@@ -4,6 +4,7 @@
 
 #include "apps/training/checkpoint.h"
 #include "apps/training/trainer.h"
+#include "layers/functions/cross_entropy.h"
 #include "test/apps/program.h"
 #include "test/cuda/parity.h"
 
@@ -135,4 +136,81 @@ TEST_CASE("a loss that is not finite ends the run on the device too") {
   const Dataset data = small_dataset(32, 8);
   Run run("lenet5", "sgd", data, {.epochs = 1, .lr = 1e300, .batch_size = 2}, *device);
   CHECK_THROWS_AS(run.trainer.run(), LossNotFinite);
+}
+
+namespace {
+
+// One training step on a batch of random images that depends on `number` alone.
+void step_on_random_batch(Model& model, Optimizer& optimizer, std::int64_t side, std::uint64_t number) {
+  const Device device = model.parameters().device();
+  const std::int64_t batch = 8;
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>((number + 3 * i) % 10));
+  optimizer.prepare(0.01);
+  Tape tape;
+  Pass pass{.tape = &tape, .training = true, .probe = &optimizer, .conv_engine = kernels::ConvEngine::im2col};
+  const Variable logits = model.forward(pass, random_tensor<float>({batch, side, side, 3}, number).to(device));
+  tape.backward({cross_entropy(pass, logits, Tensor::from({batch}, labels).to(device)).seed});
+  optimizer.update();
+  model.parameters().clear_gradients();
+}
+
+void copy_state(Model& to, Optimizer& to_optimizer, Model& from, Optimizer& from_optimizer) {
+  const auto copy = [](Tensor to_tensor, const Tensor& from_tensor) { to_tensor.copy_from(from_tensor); };
+  copy(to.parameters().values(), from.parameters().values());
+  for (std::size_t i = 0; i < from.buffers().size(); ++i)
+    copy(to.buffers()[i].second->value, from.buffers()[i].second->value);
+  const auto there = to_optimizer.state(), here = from_optimizer.state();
+  for (std::size_t i = 0; i < here.size(); ++i) copy(there[i].tensor, here[i].tensor);
+  to_optimizer.set_steps(from_optimizer.steps());
+}
+
+// The largest difference of any parameter after a step, as a share of the largest update of its tensor in `expected`.
+// What rounding the parameter itself may differ by does not count.
+double distance_of_updates(const Model& found, const Model& expected, const Tensor& before) {
+  double worst = 0;
+  for (std::size_t t = 0; t < expected.parameters().list().size(); ++t) {
+    const Parameter& parameter = *expected.parameters().list()[t];
+    const std::vector<double> then = doubles(expected.parameters().view(before, parameter));
+    const std::vector<double> a = doubles(found.parameters().list()[t]->value()), b = doubles(parameter.value());
+    double largest = 0, difference = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      largest = std::max(largest, std::abs(b[i] - then[i]));
+      difference = std::max(difference, std::abs(a[i] - b[i]) - 0x1p-23 * std::abs(b[i]));
+    }
+    if (largest > 0) worst = std::max(worst, difference / largest);
+  }
+  return worst;
+}
+
+}  // namespace
+
+// Training is chaotic, so in float only single steps can be compared: each starts from the CPU's state. Where two
+// numbers are equal but for rounding, ReLU and max pooling may choose differently; such steps are counted.
+TEST_CASE("in float every step's update agrees with the CPU's to 1e-4 of the tensor's largest") {
+  const auto device = cuda_device();
+  if (!device || watched()) return;
+  for (const auto& [name, side] : {std::pair<std::string, std::int64_t>{"lenet5", 32}, {"resnet20", 8}})
+    for (const std::string optimizer_name : {"sgd", "adaact"}) {
+      CAPTURE(name, optimizer_name);
+      InputSpec input;
+      input.height = input.width = side;
+      const Options none{model_options(name)};
+      const auto here = make_model(name, input, DType::float32, 1, none);
+      const auto there = make_model(name, input, DType::float32, 1, none, *device);
+      const auto optimizer = make_optimizer(optimizer_name, *here), on_device = make_optimizer(optimizer_name, *there);
+      int ties = 0;
+      for (std::uint64_t number = 0; number < 100; ++number) {
+        copy_state(*there, *on_device, *here, *optimizer);
+        const Tensor before = here->parameters().values().clone();
+        step_on_random_batch(*here, *optimizer, side, number);
+        step_on_random_batch(*there, *on_device, side, number);
+        const double distance = distance_of_updates(*there, *here, before);
+        ties += distance >= 1e-4;
+        CHECK(distance < 0.1);
+      }
+      CAPTURE(ties);
+      CHECK(ties <= 5);
+      if (ties > 0) WARN(name << ", " << optimizer_name << ": " << ties << " of 100 steps with a tie");
+    }
 }
