@@ -70,6 +70,22 @@ TEST_CASE("NaN passes through convolution and max pooling", "[conv2d]") {
   CHECK(!std::isnan(p.data<float>()[1]));
 }
 
+TEST_CASE("convolution with max pooling gives the same bits every time", "[conv2d]") {
+  const Conv2dGeometry g{128, 32, 32, 3, 6, 5, 5};
+  const PoolGeometry pool{2, 2};
+  const Tensor x = random_tensor<float>(g.input_shape(), 1), weight = random_tensor<float>(g.weight_shape(), 2);
+  const Tensor dp = random_tensor<float>({128, 14, 14, 6}, 3);
+  const auto run = [&] {
+    Tensor p = Tensor::empty(dp.shape(), DType::float32), argmax = Tensor::empty(dp.shape(), DType::uint8);
+    Tensor dw = Tensor::empty(g.weight_shape(), DType::float32);
+    conv2d_max_pool_forward(g, pool, x, weight, Tensor(), p, argmax, ConvEngine::automatic);
+    max_pool_backward_weight(g, pool, dp, argmax, x, dw, Write::overwrite);
+    return std::pair(p.to_vector<float>(), dw.to_vector<float>());
+  };
+  const auto first = run();
+  for (int i = 0; i < 5; ++i) CHECK(run() == first);
+}
+
 TEST_CASE("a convolution of no images with max pooling", "[conv2d]") {
   const Conv2dGeometry g{0, 6, 6, 2, 4, 3, 3};
   const Tensor x = random_tensor<float>(g.input_shape(), 1), p = Tensor::empty({0, 2, 2, 4}, DType::float32);
