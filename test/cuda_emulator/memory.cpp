@@ -24,6 +24,7 @@ Memory& Memory::instance() {
 }
 
 void* Memory::allocate(std::size_t bytes, Allocation::Kind kind) {
+  if (bytes > size - std::min(size, used_)) return nullptr;
   Allocation made;
   made.bytes = bytes;
   made.kind = kind;

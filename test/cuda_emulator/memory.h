@@ -27,10 +27,11 @@ class Memory {
   // What begins here is aligned as widely as any load of a kernel; so up to 15 bytes can lie between an allocation's
   // end and the guard page. They hold a pattern, see damaged().
   static constexpr std::size_t alignment = 16;
+  static constexpr std::size_t size = std::size_t{8} << 30;  // of the emulated device
 
   static Memory& instance();
 
-  // Null if the system has no memory left. The bytes are 0xFF: NaN.
+  // Null if the device would then hold more than `size`, or the system has no memory left. The bytes are 0xFF: NaN.
   void* allocate(std::size_t bytes, Allocation::Kind kind);
   // False if no allocation begins there.
   bool release(void* pointer);

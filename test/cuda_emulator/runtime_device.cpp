@@ -133,7 +133,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return remember(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "actgrad emulator");
-  properties->totalGlobalMem = std::size_t{8} << 30;
+  properties->totalGlobalMem = Memory::size;
   properties->sharedMemPerBlock = shared_per_block;
   properties->sharedMemPerBlockOptin = shared_per_block_on_request;
   properties->sharedMemPerMultiprocessor = shared_per_processor;

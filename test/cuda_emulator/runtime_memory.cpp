@@ -148,7 +148,7 @@ cudaError_t cudaGetSymbolAddress(void** pointer, const void* symbol) {
 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   const Lock lock(device_mutex());
-  *total = std::size_t{8} << 30;
+  *total = Memory::size;
   *free = *total - std::min(*total, Memory::instance().used());
   return cudaSuccess;
 }
