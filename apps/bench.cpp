@@ -82,10 +82,8 @@ Json to_json(const bench::StepResult& r) {
           {"ratio_to_first", r.ratio_to_first}};
 }
 
-// "2 threads", or the device's name.
-std::string describe(Device device) {
-  if (device.is_cpu()) return std::to_string(kernels::threads()) + " threads";
-  return device.name() + " (" + device_backend().description(device.index) + ")";
+std::string threads_or_device(Device device) {
+  return device.is_cpu() ? std::to_string(kernels::threads()) + " threads" : describe(device);
 }
 
 int run_step(Options options) {
@@ -108,7 +106,7 @@ int run_step(Options options) {
     // One optimizer: its figures at the top. Several: under "results".
     Json json = conditions(options);
     json["precision"] = options.text("precision");
-    json["device"] = describe(settings.device);
+    json["device"] = threads_or_device(settings.device);
     json["conv"] = options.text("conv");
     json["steps"] = settings.steps;
     if (results.size() == 1)
@@ -119,7 +117,7 @@ int run_step(Options options) {
     return 0;
   }
   std::printf("%s, batch %lld, %s, %s, %lld steps of each optimizer\n", settings.model.c_str(),
-              static_cast<long long>(settings.batch_size), describe(settings.device).c_str(),
+              static_cast<long long>(settings.batch_size), threads_or_device(settings.device).c_str(),
               options.text("precision").c_str(), static_cast<long long>(settings.steps));
   std::printf("%-10s%10s%10s%10s%10s%10s%11s%11s%10s%8s\n", "", "median ms", "min ms", "max ms", "forward", "backward",
               "optimizer", "images/s", "peak MiB", "ratio");

@@ -57,6 +57,11 @@ class DeviceBackend {
 // The registered backend; opens the module first. Throws UserError when this build has none or it does not load.
 DeviceBackend& device_backend();
 
+// "cuda:0 (NVIDIA H200, …)": a device that is not the CPU, for people.
+inline std::string describe(Device device) {
+  return device.name() + " (" + device_backend().description(device.index) + ")";
+}
+
 namespace detail {
 void register_backend(DeviceBackend& backend);
 }

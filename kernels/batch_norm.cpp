@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/batch_norm_mask.h"
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
 #include "kernels/formulas.h"
@@ -149,13 +150,6 @@ void normalise(const Matrix& m, const T* x, const T* residual, const Affine<T>& 
     chunk(x + at, residual ? residual + at : nullptr, rows, m.channels, affine, y + at);
   });
 }
-
-// How the gradient behind the fused ReLU is found from dy.
-enum class Mask {
-  none,    // no ReLU
-  from_x,  // ReLU without residual: the sign of the normalised x, computed again
-  from_y,  // ReLU with residual: the sign of y
-};
 
 template <class T>
 struct BackwardInputs {
@@ -360,7 +354,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y, boo
                          const Tensor& shift, const Tensor& mean, const Tensor& inverse_std,
                          const BatchNormOptions& options, BatchNormGradients gradients) {
   const Matrix m = matrix_of(x);
-  const Mask mask = !options.relu ? Mask::none : has_residual ? Mask::from_y : Mask::from_x;
+  const Mask mask = mask_in_training(options.relu, has_residual);
   check_like(x, dy);
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, shift, mean, inverse_std}) check_channels(m, x, vector);
@@ -384,7 +378,7 @@ void batch_norm_backward_evaluation(const Tensor& dy, const Tensor& x, const Ten
                                     const Tensor& running_mean, const Tensor& running_variance,
                                     const BatchNormOptions& options, BatchNormGradients gradients) {
   const Matrix m = matrix_of(x);
-  const Mask mask = options.relu ? Mask::from_y : Mask::none;
+  const Mask mask = mask_in_evaluation(options.relu);
   check_like(x, dy);
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, running_mean, running_variance}) check_channels(m, x, vector);

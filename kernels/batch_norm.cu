@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "kernels/batch_norm_mask.h"
 #include "kernels/cuda/columns.cuh"
 #include "kernels/formulas.h"
 #include "kernels/registry.h"
@@ -200,13 +201,6 @@ void forward_evaluation_of(const Tensor& x, const Tensor& residual, const Tensor
 
 // ---- Backwards ----
 
-// How the gradient behind the fused ReLU is found from dy.
-enum class Mask {
-  none,    // no ReLU
-  from_x,  // ReLU without residual: the sign of the normalised x, computed again
-  from_y,  // ReLU with residual: the sign of y
-};
-
 template <class T>
 struct BackwardInputs {
   const T *dy, *x, *y;
@@ -351,7 +345,7 @@ void backward_training_of(const Tensor& dy, const Tensor& x, const Tensor& y, bo
                           const Tensor& shift, const Tensor& mean, const Tensor& inverse_std,
                           const BatchNormOptions& options, BatchNormGradients gradients) {
   const Channels<T> channels{mean.data<T>(), inverse_std.data<T>(), scale.data<T>(), shift.data<T>()};
-  const Mask mask = !options.relu ? Mask::none : has_residual ? Mask::from_y : Mask::from_x;
+  const Mask mask = mask_in_training(options.relu, has_residual);
   backward_of<T>(dy, x, y, mask, channels, false, gradients);
 }
 
@@ -361,7 +355,7 @@ void backward_evaluation_of(const Tensor& dy, const Tensor& x, const Tensor& y, 
                             BatchNormGradients gradients) {
   const Tensor inverse_std = inverse_std_of<T>(running_variance, options.eps);
   const Channels<T> channels{running_mean.data<T>(), inverse_std.data<T>(), scale.data<T>(), nullptr};
-  backward_of<T>(dy, x, y, options.relu ? Mask::from_y : Mask::none, channels, true, gradients);
+  backward_of<T>(dy, x, y, mask_in_evaluation(options.relu), channels, true, gradients);
 }
 
 }  // namespace

@@ -31,25 +31,31 @@ struct Patches {
         first_channel(static_cast<int>(group * g.group_in()) / pack) {}
 };
 
+// The number of an entry, taken apart into its coordinates, the fastest first; `rest` is what is left: the slowest.
+template <class Index>
+struct Place {
+  Index rest;
+  __device__ int next(int size) {
+    const int coordinate = static_cast<int>(rest % static_cast<Index>(size));
+    rest /= static_cast<Index>(size);
+    return coordinate;
+  }
+};
+
 // One thread per column entry (or pack of them). Index: 32 bits where they suffice, since the position is found by
 // division.
 template <class Index, class Pack>
 __global__ void im2col_kernel(Patches p, Index entries, const Pack* x, Pack* columns) {
   for (Index e = static_cast<Index>(first_element()); e < entries; e += static_cast<Index>(element_step())) {
-    Index rest = e;
-    const auto next = [&rest](int size) {
-      const int digit = static_cast<int>(rest % static_cast<Index>(size));
-      rest /= static_cast<Index>(size);
-      return digit;
-    };
-    const int c = next(p.channels), kx = next(p.kernel_w), ky = next(p.kernel_h), ox = next(p.out_width),
-              oy = next(p.out_height);
+    Place<Index> place{e};
+    const int c = place.next(p.channels), kx = place.next(p.kernel_w), ky = place.next(p.kernel_h),
+              ox = place.next(p.out_width), oy = place.next(p.out_height);
     const int iy = oy * p.stride + ky * p.dilation - p.padding, ix = ox * p.stride + kx * p.dilation - p.padding;
     const bool inside = iy >= 0 && iy < p.height && ix >= 0 && ix < p.width;
     Pack pixel{};
     if (inside)
-      pixel =
-          x[((static_cast<std::int64_t>(rest) * p.height + iy) * p.width + ix) * p.all_channels + p.first_channel + c];
+      pixel = x[((static_cast<std::int64_t>(place.rest) * p.height + iy) * p.width + ix) * p.all_channels +
+                p.first_channel + c];
     columns[e] = pixel;
   }
 }
@@ -59,14 +65,9 @@ template <class Index, class T, int Width>
 __global__ void col2im_kernel(Patches p, Index entries, const Group<T, Width>* columns, Group<T, Width>* dx,
                               bool accumulate) {
   for (Index e = static_cast<Index>(first_element()); e < entries; e += static_cast<Index>(element_step())) {
-    Index rest = e;
-    const auto next = [&rest](int size) {
-      const int digit = static_cast<int>(rest % static_cast<Index>(size));
-      rest /= static_cast<Index>(size);
-      return digit;
-    };
-    const int c = next(p.channels), ix = next(p.width), iy = next(p.height);
-    const auto n = static_cast<std::int64_t>(rest);
+    Place<Index> place{e};
+    const int c = place.next(p.channels), ix = place.next(p.width), iy = place.next(p.height);
+    const auto n = static_cast<std::int64_t>(place.rest);
     Group<T, Width> sum{};
     for (int ky = 0; ky < p.kernel_h; ++ky) {
       const int y = iy + p.padding - ky * p.dilation;  // = oy · stride, if the patch at oy holds this pixel at ky
@@ -96,13 +97,6 @@ void with_index(std::int64_t entries, const F& f) {
     f(static_cast<std::uint64_t>(entries));
 }
 
-// Whether pixels, groups and both arrays can be read in packs of `width` channels.
-template <class T, int Width>
-bool in_packs(const Conv2dGeometry& g, const void* one, const void* other) {
-  const auto aligned = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % (sizeof(T) * Width) == 0; };
-  return g.group_in() % Width == 0 && aligned(one) && aligned(other);
-}
-
 template <class T, int Width>
 void im2col_in_packs(const Conv2dGeometry& g, const T* x, std::int64_t count, std::int64_t group, T* columns) {
   using Pack = Group<T, Width>;
@@ -130,10 +124,9 @@ template <class T>
 void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group,
             T* columns) {
   if (count == 0) return;
-  constexpr int width = wide<T>;
   const T* const images = x + first * g.height * g.width * g.in_channels;
-  if (in_packs<T, width>(g, images, columns))
-    im2col_in_packs<T, width>(g, images, count, group, columns);
+  if (fits_wide<T>(g.group_in(), {images, columns}))
+    im2col_in_packs<T, wide<T>>(g, images, count, group, columns);
   else
     im2col_in_packs<T, 1>(g, images, count, group, columns);
 }
@@ -142,10 +135,9 @@ template <class T>
 void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group,
             T* dx, Write mode) {
   if (count == 0) return;
-  constexpr int width = wide<T>;
   T* const images = dx + first * g.height * g.width * g.in_channels;
-  if (in_packs<T, width>(g, columns, images))
-    col2im_in_packs<T, width>(g, columns, count, group, images, mode);
+  if (fits_wide<T>(g.group_in(), {columns, images}))
+    col2im_in_packs<T, wide<T>>(g, columns, count, group, images, mode);
   else
     col2im_in_packs<T, 1>(g, columns, count, group, images, mode);
 }

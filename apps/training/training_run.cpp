@@ -112,7 +112,7 @@ class Run {
   std::string describe_device() const {
     const Device device = model_->parameters().device();
     if (device.is_cpu()) return std::to_string(config_.run.integer("threads")) + " CPU threads";
-    return device.name() + " (" + device_backend().description(device.index) + ")";
+    return describe(device);
   }
 
   void save_state() {

@@ -36,7 +36,7 @@ class Blas {
     if (handle_) ACTGRAD_CUBLAS_CHECK(cublasDestroy(handle_));
     ACTGRAD_CUBLAS_CHECK(cublasCreate(&handle_));
     device_ = current_device();
-    workspace_ = Tensor::empty({workspace_bytes}, DType::uint8, {Device::Kind::cuda, device_});
+    workspace_ = Tensor::empty({workspace_bytes}, DType::uint8, this_device());
   }
 
   cublasHandle_t handle_ = nullptr;

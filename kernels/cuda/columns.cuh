@@ -102,8 +102,7 @@ void column_totals(const ColumnTiles& tiles, const double* partial, const Finish
 }
 
 inline Tensor partial_sums(const ColumnTiles& tiles, int sums) {
-  return Tensor::empty({tiles.row_ranges(), sums, tiles.columns}, DType::float64,
-                       {Device::Kind::cuda, current_device()});
+  return Tensor::empty({tiles.row_ranges(), sums, tiles.columns}, DType::float64, this_device());
 }
 
 template <int Width, class T, class Term>

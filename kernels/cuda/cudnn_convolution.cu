@@ -128,7 +128,7 @@ const Plan<Direction>& plan_of(const Conv2dGeometry& g) {
 }
 
 Tensor workspace(std::size_t bytes) {
-  return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::uint8, {Device::Kind::cuda, current_device()});
+  return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::uint8, this_device());
 }
 
 constexpr float one = 1, zero = 0;

@@ -1,7 +1,7 @@
 // A function applied to every element of some arrays of equal length, 16 bytes at a time where they are aligned.
 #pragma once
 
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/group.cuh"
 
 namespace actgrad::cuda {
 
@@ -28,25 +28,22 @@ struct InOut {
 // `Width` neighbours of one array on their way through registers.
 template <class Array, int Width>
 struct Lanes {
-  using T = typename Array::Element;
-  struct alignas(sizeof(T) * Width) Pack {
-    T values[Width];
-  };
+  using Pack = Group<typename Array::Element, Width>;
   Array array;
   Pack pack;
 
   __device__ Lanes(Array from, std::int64_t at) : array(from) {
-    if constexpr (Array::reads) pack = *reinterpret_cast<const Pack*>(array.data + at);
+    if constexpr (Array::reads) pack = Pack::load(array.data + at);
   }
   __device__ void store(std::int64_t at) {
-    if constexpr (Array::writes) *reinterpret_cast<Pack*>(array.data + at) = pack;
+    if constexpr (Array::writes) pack.store(array.data + at);
   }
 };
 
 // f(k, element of each array) for the `Width` elements from `at` on.
 template <int Width, class Constants, class F, class... Array>
 __device__ void apply_lanes(std::int64_t at, const Constants& k, const F& f, Lanes<Array, Width>... lanes) {
-  for (int i = 0; i < Width; ++i) f(k, lanes.pack.values[i]...);
+  for (int i = 0; i < Width; ++i) f(k, lanes.pack[i]...);
   (lanes.store(at), ...);
 }
 

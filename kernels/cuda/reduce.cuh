@@ -56,7 +56,7 @@ template <class Term, class Finish>
 void reduce(std::int64_t n, const Term& term, const Finish& finish) {
   constexpr std::int64_t terms_per_block = 16 * block_size;
   const int blocks = static_cast<int>(std::clamp<std::int64_t>((n + terms_per_block - 1) / terms_per_block, 1, 1024));
-  const Tensor partial = Tensor::empty({blocks}, DType::float64, {Device::Kind::cuda, current_device()});
+  const Tensor partial = Tensor::empty({blocks}, DType::float64, this_device());
   launch(partial_sums_kernel<Term>, static_cast<unsigned>(blocks), block_size, 0, stream(), n, term,
          partial.data<double>());
   launch(total_kernel<Finish>, 1u, block_size, 0, stream(), blocks, partial.data<double>(), finish);

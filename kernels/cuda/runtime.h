@@ -13,6 +13,9 @@ namespace actgrad::cuda {
 cudaStream_t stream();
 
 int current_device();
+inline Device this_device() {
+  return {Device::Kind::cuda, current_device()};
+}
 int multiprocessors();  // of the current device
 
 inline constexpr int block_size = 256;
