@@ -25,6 +25,10 @@ class Probe {
 struct Pass {
   Tape* tape = nullptr;  // null: no gradients are wanted
   bool training = false;
+  // Of several passes of the same batch within a training step: whether this is the one whose loss counts, and that
+  // moves running statistics.
+  bool primary = true;
+  bool samples_labels = false;  // the loss is that of labels drawn from the model's own predictions
   Probe* probe = nullptr;
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
   // Of dropout: the seed, the training step's first stream, and how many of its streams are taken. Each dropout layer

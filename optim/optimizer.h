@@ -12,22 +12,42 @@
 namespace actgrad {
 
 // An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
-// One training step: prepare(), forward and backward passes of one or more micro-batches, then update().
+// One training step (optim/training_step.h): prepare(), then forward and backward passes of one or more micro-batches,
+// then refresh() if wanted, and update(). Most optimizers need nothing but update().
 class Optimizer : public Probe {
  public:
-  // Begins the next step.
+  // Begins the next step. The questions below are then about that step.
   virtual void prepare(double lr) {
     lr_ = lr;
     ++steps_;
   }
+  // How many gradients the step needs, one after the other, each of all its micro-batches. begin_pass(i) comes before
+  // the i-th (from 0), when the gradients of the one before are still there; it may change the parameters. update()
+  // sees the last.
+  virtual int gradient_passes() const { return 1; }
+  virtual void begin_pass(int pass) { (void)pass; }
+  // Whether the labels of that pass are drawn from the model's own predictions, in place of the true ones.
+  virtual bool samples_labels(int pass) const { return (void)pass, false; }
+  // Whether refresh() is to be called when the gradients are there: work that is done in some steps only and may wait
+  // for the device.
+  virtual bool refreshes() const { return false; }
+  virtual void refresh() {}
   // Updates the parameters from their gradients; the caller clears the gradients.
   virtual void update() = 0;
-  // Whether update() gives the device the same work at every step, all that changes being step values
-  // (core/step_value.h) that prepare() sets. Then whole training steps can be recorded and replayed.
+
+  // Whether the step gives the device, refresh() apart, the same work as all others of its kind (a number; for
+  // instance, whether statistics are taken), all that changes being step values (core/step_value.h) that prepare()
+  // sets. Then whole training steps can be recorded and replayed.
   virtual bool recordable() const { return false; }
-  // Both, where the gradients are there already.
+  virtual int kind() const { return 0; }
+  // After how many steps their kinds repeat.
+  virtual std::int64_t period() const { return 1; }
+
+  // A step whose only gradients are there already.
   void step(double lr) {
     prepare(lr);
+    begin_pass(0);
+    if (refreshes()) refresh();
     update();
   }
 

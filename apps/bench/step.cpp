@@ -7,13 +7,13 @@
 #include "core/memory.h"
 #include "layers/functions/cross_entropy.h"
 #include "layers/model.h"
-#include "optim/optimizer.h"
+#include "optim/training_step.h"
 
 namespace actgrad::bench {
 namespace {
 
-constexpr std::int64_t block_steps = 5;  // before the next optimizer's turn
-constexpr double small_rate = 1e-5;      // takes the same time as any other, and the weights stay where they are
+constexpr std::int64_t least_block_steps = 5;  // before the next optimizer's turn
+constexpr double small_rate = 1e-5;            // takes the same time as any other, and the weights stay where they are
 
 Tensor random_labels(std::int64_t count, std::int64_t classes) {
   Tensor labels = Tensor::empty({count}, DType::int32);
@@ -32,30 +32,28 @@ class Contestant {
     const InputSpec input;
     model_ = make_model(settings.model, input, settings.dtype, 0, Options(model_options(settings.model)), device_);
     optimizer_ = make_optimizer(optimizer, *model_);
-    recorded_ = !device_.is_cpu() && settings.record && optimizer_->recordable();
-    runner_ = std::make_unique<StepRunner>(device_, recorded_);
+    step_ = std::make_unique<TrainingStep>(*model_, *optimizer_, settings.record);
     x_ = random_tensor({settings.batch_size, input.height, input.width, input.channels}, settings.dtype).to(device_);
     labels_ = random_labels(settings.batch_size, input.classes).to(device_);
     own_bytes_ = memory_statistics(device_).bytes_in_use - before;
   }
 
-  // Times `steps` steps; returns the median of the whole step. Recorded steps are given to the device one behind the
-  // other, as in training, so only their mean is known.
+  // Times `steps` steps; returns the median of the whole step, or, where not all steps are of one kind, the mean.
+  // Recorded steps are given to the device one behind the other, as in training, so only their mean is known.
   double run(std::int64_t steps, bool count) {
     const std::size_t held_before = memory_statistics(device_).bytes_in_use;
     reset_peak_memory(device_);
     std::vector<double> block;
     const double start = wait();
     for (std::int64_t i = 0; i < steps; ++i) block.push_back(step(count));
-    if (recorded_) {
-      block = {(wait() - start) / static_cast<double>(steps)};
-      if (count) total_.push_back(block.front());
-    }
+    const double mean = (wait() - start) / static_cast<double>(steps);
+    if (count && step_->records()) total_.push_back(mean);
     // Without what the other contestants hold.
     peak_bytes_ = std::max(peak_bytes_, memory_statistics(device_).peak_bytes - held_before + own_bytes_);
-    return median(block);
+    return step_->records() || period() > 1 ? mean : median(block);
   }
 
+  std::int64_t period() const { return optimizer_->period(); }
   void add_ratio(double ratio) { ratios_.push_back(ratio); }
 
   StepResult result() const {
@@ -81,47 +79,39 @@ class Contestant {
   }
 
   double step(bool count) {
-    optimizer_->prepare(small_rate);
-    if (recorded_) {
-      runner_->run({}, [&] {
-        forward_backward([] {});
-        optimizer_->update();
-        model_->parameters().clear_gradients();
-      });
-      return 0;
-    }
-    const double start = wait();
-    double forward_end = 0;
-    forward_backward([&] { forward_end = wait(); });
-    const double backward_end = wait();
-    optimizer_->update();
-    model_->parameters().clear_gradients();
-    const double end = wait();
+    const double start = step_->records() ? 0 : wait();
+    double forward = 0, backward = 0;
+    step_->run(small_rate, labels_.dim(0), 1, [&](const Pass& settings) {
+      Tape tape;
+      Pass pass = settings;
+      pass.tape = &tape;
+      pass.conv_engine = engine_;
+      const double begin = part_time();
+      const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
+      const double middle = part_time();
+      tape.backward({loss.seed});
+      forward += middle - begin;
+      backward += part_time() - middle;
+    });
+    if (step_->records()) return 0;
+    const double total = wait() - start;
     if (count) {
-      total_.push_back(end - start);
-      forward_.push_back(forward_end - start);
-      backward_.push_back(backward_end - forward_end);
-      update_.push_back(end - backward_end);
+      total_.push_back(total);
+      forward_.push_back(forward);
+      backward_.push_back(backward);
+      update_.push_back(total - forward - backward);
     }
-    return end - start;
+    return total;
   }
 
-  template <class Between>
-  void forward_backward(const Between& between) {
-    Tape tape;
-    Pass pass{.tape = &tape, .training = true, .probe = optimizer_.get(), .conv_engine = engine_};
-    const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
-    between();
-    tape.backward({loss.seed});
-  }
+  double part_time() const { return step_->records() ? 0 : wait(); }
 
   std::string name_;
   kernels::ConvEngine engine_;
   Device device_;
-  bool recorded_ = false;
-  std::unique_ptr<StepRunner> runner_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<TrainingStep> step_;
   Tensor x_, labels_;
   std::size_t own_bytes_ = 0, peak_bytes_ = 0;
   std::vector<double> total_, forward_, backward_, update_, ratios_;
@@ -133,6 +123,8 @@ std::vector<StepResult> bench_step(const StepSettings& settings) {
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (const std::string& optimizer : settings.optimizers)
     contestants.push_back(std::make_unique<Contestant>(settings, optimizer));
+  std::int64_t block_steps = least_block_steps;
+  for (auto& contestant : contestants) block_steps = std::max(block_steps, contestant->period());
   for (auto& contestant : contestants) contestant->run(settings.warmup, false);
   for (std::int64_t done = 0; done < settings.steps; done += block_steps) {
     double first = 0;

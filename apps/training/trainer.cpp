@@ -61,7 +61,7 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
                .seed = options.seed,
                .dtype = model.dtype()}),
       dropout_first_(device_),
-      runner_(device_, options.record && optimizer.recordable()),
+      step_(model, optimizer, options.record),
       totals_(Tensor::zeros({2}, DType::float64, device_)) {}
 
 bool Trainer::run() {
@@ -104,11 +104,17 @@ void Trainer::step() {
   const std::int64_t samples = std::min(first + count * options_.batch_size, data_.train.size()) - first;
   loader_.place(state_.batch);
   dropout_first_.set(static_cast<std::uint64_t>(state_.epoch * batches() + state_.batch) << 8);
-  optimizer_.prepare(lr());
-  runner_.run({samples, count, 0}, [&] {
-    for (std::int64_t i = 0; i < count; ++i) forward_backward(i, samples);
-    optimizer_.update();
-    model_.parameters().clear_gradients();
+  std::vector<Batch> kept;  // for the next passes of a step that has several
+  step_.run(lr(), samples, count, [&](const Pass& pass) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      Batch batch;
+      if (i < std::ssize(kept))
+        batch = kept[static_cast<std::size_t>(i)];
+      else
+        ACTGRAD_CHECK(loader_.next(batch), "the loader ends before the epoch does");
+      if (i == std::ssize(kept) && optimizer_.gradient_passes() > 1) kept.push_back(batch);
+      forward_backward(pass, batch, i, samples);
+    }
   });
   state_.batch += count;
   samples_ += samples;
@@ -116,17 +122,15 @@ void Trainer::step() {
 
 // Adds the gradient of the loss of one of the step's batches to the parameters' gradients. Each batch counts by its
 // share of the step's samples, so that the gradients add up to that of the mean loss over all of them.
-void Trainer::forward_backward(std::int64_t micro_batch, std::int64_t samples) {
-  Batch batch;
-  ACTGRAD_CHECK(loader_.next(batch), "the loader ends before the epoch does");
+void Trainer::forward_backward(const Pass& settings, const Batch& batch, std::int64_t micro_batch,
+                               std::int64_t samples) {
   Tape tape;
-  Pass pass{.tape = &tape,
-            .training = true,
-            .probe = &optimizer_,
-            .conv_engine = options_.conv_engine,
-            .seed = options_.seed,
-            .dropout_first = dropout_first_,
-            .dropout_offset = static_cast<std::uint64_t>(micro_batch) << 8};
+  Pass pass = settings;
+  pass.tape = &tape;
+  pass.conv_engine = options_.conv_engine;
+  pass.seed = options_.seed;
+  pass.dropout_first = dropout_first_;
+  pass.dropout_offset = static_cast<std::uint64_t>(micro_batch) << 8;
   const Variable logits = model_.forward(pass, batch.x);
   const Loss loss =
       cross_entropy(pass, logits, batch.labels, static_cast<double>(batch.size()) / static_cast<double>(samples));
@@ -134,7 +138,7 @@ void Trainer::forward_backward(std::int64_t micro_batch, std::int64_t samples) {
   if (device_.is_cpu() && !std::isfinite(loss.mean()))
     throw LossNotFinite("the loss is " + std::to_string(loss.mean()) + " in epoch " + std::to_string(state_.epoch + 1) +
                         ", batch " + std::to_string(state_.batch + micro_batch + 1));
-  kernels::copy(loss.sums, totals_, Write::accumulate);
+  if (pass.primary) kernels::copy(loss.sums, totals_, Write::accumulate);
   tape.backward({loss.seed});
 }
 

@@ -14,8 +14,8 @@
 #include "core/device_backend.h"
 #include "data/loader.h"
 #include "layers/model.h"
-#include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "optim/training_step.h"
 
 namespace actgrad {
 
@@ -119,7 +119,7 @@ class Trainer {
  private:
   bool train_epoch();
   void step();
-  void forward_backward(std::int64_t micro_batch, std::int64_t samples);
+  void forward_backward(const Pass& pass, const Batch& batch, std::int64_t micro_batch, std::int64_t samples);
   void read_totals(bool wait);
   void take_totals(const double* totals, std::int64_t samples);
   bool finish_epoch();
@@ -134,7 +134,7 @@ class Trainer {
   ImageSet test_;  // there
   Loader loader_;
   StepValue<std::uint64_t> dropout_first_;
-  StepRunner runner_;
+  TrainingStep step_;
   TrainingState state_;
 
   Tensor totals_;             // (2) float64 on the device: loss and correct predictions of this epoch so far

@@ -27,8 +27,10 @@ Variable batch_norm(Pass& pass, const Variable& x, const Variable& residual, con
   if (pass.training) {
     mean = Tensor::empty({input.dim(-1)}, input.dtype(), input.device());
     inverse_std = Tensor::empty({input.dim(-1)}, input.dtype(), input.device());
+    kernels::BatchNormOptions own = options;
+    if (!pass.primary) own.momentum = 0;  // running statistics stay
     kernels::batch_norm_forward_training(input, residual.value(), scale.value(), shift.value(), running_mean,
-                                         running_variance, options, y, mean, inverse_std);
+                                         running_variance, own, y, mean, inverse_std);
   } else {
     kernels::batch_norm_forward_evaluation(input, residual.value(), scale.value(), shift.value(), running_mean,
                                            running_variance, options, y);

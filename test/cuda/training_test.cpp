@@ -146,13 +146,14 @@ void step_on_random_batch(Model& model, Optimizer& optimizer, std::int64_t side,
   const std::int64_t batch = 8;
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>((number + 3 * i) % 10));
-  optimizer.prepare(0.01);
-  Tape tape;
-  Pass pass{.tape = &tape, .training = true, .probe = &optimizer, .conv_engine = kernels::ConvEngine::im2col};
-  const Variable logits = model.forward(pass, random_tensor<float>({batch, side, side, 3}, number).to(device));
-  tape.backward({cross_entropy(pass, logits, Tensor::from({batch}, labels).to(device)).seed});
-  optimizer.update();
-  model.parameters().clear_gradients();
+  TrainingStep(model, optimizer, /*record=*/false).run(0.01, batch, 1, [&](const Pass& settings) {
+    Tape tape;
+    Pass pass = settings;
+    pass.tape = &tape;
+    pass.conv_engine = kernels::ConvEngine::im2col;
+    const Variable logits = model.forward(pass, random_tensor<float>({batch, side, side, 3}, number).to(device));
+    tape.backward({cross_entropy(pass, logits, Tensor::from({batch}, labels).to(device)).seed});
+  });
 }
 
 void copy_state(Model& to, Optimizer& to_optimizer, Model& from, Optimizer& from_optimizer) {
