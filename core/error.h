@@ -18,6 +18,9 @@ class InternalError : public std::logic_error {
   explicit InternalError(const std::string& message) : std::logic_error(message) {}
 };
 
+// One line on stderr, "actgrad: warning: …", the first time that this message is given.
+void warn_once(const std::string& message);
+
 namespace detail {
 // Throws InternalError("file:line: check failed: condition (message)").
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);

@@ -23,7 +23,15 @@ constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> count
 }
 
 // What random numbers are used for: each purpose has streams of its own, so that one never disturbs another.
-enum class Purpose : std::uint32_t { init = 1, shuffle = 2, augment = 3, dropout = 4, synthetic = 5, test = 6 };
+enum class Purpose : std::uint32_t {
+  init = 1,
+  shuffle = 2,
+  augment = 3,
+  dropout = 4,
+  synthetic = 5,
+  test = 6,
+  labels = 7
+};
 
 // The stream `stream` (a parameter's index, an epoch, …; below 2^48) of one purpose.
 class Random {
@@ -51,7 +59,12 @@ class Random {
   // does not shift the stream.
   double uniform() {
     const std::uint64_t high = next(), low = next();
-    return static_cast<double>((high << 32 | low) >> 11) * 0x1p-53;
+    return to_uniform(high, low);
+  }
+  // The same from the first two words number `position`: random access.
+  constexpr double uniform_at(std::uint64_t position) const {
+    const std::array<std::uint32_t, 4> words = block(position);
+    return to_uniform(words[0], words[1]);
   }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   // Standard normal (Box–Muller; one number per call, four words).
@@ -67,6 +80,10 @@ class Random {
   }
 
  private:
+  static constexpr double to_uniform(std::uint64_t high, std::uint64_t low) {
+    return static_cast<double>((high << 32 | low) >> 11) * 0x1p-53;
+  }
+
   std::array<std::uint32_t, 2> key_;
   std::uint32_t purpose_;
   std::uint32_t stream_;

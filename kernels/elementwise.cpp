@@ -33,7 +33,7 @@ void write_each(Tensor& y, Write mode, const Value& value) {
 // Calls visit(e, kept) for every element e of [0, n), where element e is kept when word e % 4 of Philox block e / 4 is
 // below keep·2³². Sixteen blocks are drawn at a time, in vector lanes.
 template <class Visit>
-void draw_mask(std::int64_t n, double keep, const DropoutStream& stream, const Visit& visit) {
+void draw_mask(std::int64_t n, double keep, const RandomStream& stream, const Visit& visit) {
   ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
   constexpr std::int64_t blocks = 16, elements = 4 * blocks;
   const auto threshold = static_cast<std::uint64_t>(keep * 0x1p32);
@@ -180,7 +180,7 @@ bool all_finite(const Tensor& x) {
   });
 }
 
-void dropout_forward(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y) {
+void dropout_forward(const Tensor& x, double keep, const RandomStream& stream, Tensor& y) {
   check_like(x, y);
   ACTGRAD_DISPATCH(dropout_forward, x, x, keep, stream, y);
   visit_floating(x.dtype(), [&]<class T>() {
@@ -191,7 +191,7 @@ void dropout_forward(const Tensor& x, double keep, const DropoutStream& stream, 
   });
 }
 
-void dropout_backward(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode) {
+void dropout_backward(const Tensor& dy, double keep, const RandomStream& stream, Tensor& dx, Write mode) {
   ACTGRAD_DISPATCH(dropout_backward, dy, dy, keep, stream, dx, mode);
   if (mode == Write::overwrite) return dropout_forward(dy, keep, stream, dx);  // the same formula
   check_like(dy, dx);

@@ -115,7 +115,7 @@ bool all_finite_of(const Tensor& x) {
 struct Mask {
   std::uint64_t seed, offset, threshold;
   const std::uint64_t* first;
-  Mask(double keep, const DropoutStream& stream)
+  Mask(double keep, const RandomStream& stream)
       : seed(stream.seed),
         offset(stream.offset),
         threshold(static_cast<std::uint64_t>(keep * 0x1p32)),
@@ -135,7 +135,7 @@ __global__ void dropout_kernel(std::int64_t n, const T* x, Mask mask, T gain, T*
 }
 
 template <class T>
-void drop(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y, bool accumulate) {
+void drop(const Tensor& x, double keep, const RandomStream& stream, Tensor& y, bool accumulate) {
   ACTGRAD_CHECK(keep > 0 && keep <= 1, "dropout keeps " + std::to_string(keep));
   if (x.numel() == 0) return;
   cuda::launch(dropout_kernel<T>, cuda::blocks_for(x.numel()), cuda::block_size, 0, cuda::stream(), x.numel(),
@@ -143,11 +143,11 @@ void drop(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y, 
 }
 
 template <class T>
-void dropout_forward_of(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y) {
+void dropout_forward_of(const Tensor& x, double keep, const RandomStream& stream, Tensor& y) {
   drop<T>(x, keep, stream, y, false);
 }
 template <class T>
-void dropout_backward_of(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode) {
+void dropout_backward_of(const Tensor& dy, double keep, const RandomStream& stream, Tensor& dx, Write mode) {
   drop<T>(dy, keep, stream, dx, mode == Write::accumulate);
 }
 

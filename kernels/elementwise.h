@@ -1,8 +1,8 @@
 // Elementwise functions and reductions. All tensors of one call have the same shape and dtype unless said otherwise.
 #pragma once
 
-#include "core/step_value.h"
 #include "core/tape.h"
+#include "kernels/random_stream.h"
 
 namespace actgrad::kernels {
 
@@ -23,12 +23,7 @@ bool all_finite(const Tensor& x);        // no NaN, no infinity
 // Dropout (Srivastava et al. 2014, scaled in training): y = x · mask / keep, mask ~ Bernoulli(keep), 0 < keep <= 1.
 // Element e is kept when word e % 4 of block e / 4 of the stream (seed, Purpose::dropout, first + offset) is below
 // keep · 2³², so that the backward pass draws the same mask again. dx = dy · mask / keep.
-struct DropoutStream {
-  std::uint64_t seed;
-  StepValue<std::uint64_t> first;  // of this training step
-  std::uint64_t offset;            // of this layer within it
-};
-void dropout_forward(const Tensor& x, double keep, const DropoutStream& stream, Tensor& y);
-void dropout_backward(const Tensor& dy, double keep, const DropoutStream& stream, Tensor& dx, Write mode);
+void dropout_forward(const Tensor& x, double keep, const RandomStream& stream, Tensor& y);
+void dropout_backward(const Tensor& dy, double keep, const RandomStream& stream, Tensor& dx, Write mode);
 
 }  // namespace actgrad::kernels

@@ -63,6 +63,22 @@ ACTGRAD_HOST_DEVICE inline T quotient_or_zero(T a, T b) {
   return b == T(0) ? T(0) : a / b;
 }
 
+// The first of `classes` at which the sum of the softmax probabilities exceeds u; the last one if rounding lets none.
+template <class T>
+ACTGRAD_HOST_DEVICE inline std::int32_t sampled_class(const T* logits, std::int64_t classes, double u) {
+  using std::exp;
+  T largest = logits[0];
+  for (std::int64_t j = 1; j < classes; ++j) largest = largest < logits[j] ? logits[j] : largest;
+  double total = 0;
+  for (std::int64_t j = 0; j < classes; ++j) total += static_cast<double>(exp(logits[j] - largest));
+  double sum = 0;
+  for (std::int64_t j = 0; j < classes; ++j) {
+    sum += static_cast<double>(exp(logits[j] - largest));
+    if (sum > u * total) return static_cast<std::int32_t>(j);
+  }
+  return static_cast<std::int32_t>(classes - 1);
+}
+
 // Optimizer steps. The constants are computed in double and rounded once.
 
 template <class T>
@@ -130,12 +146,13 @@ struct AdaActConstants {
   T beta1, gain1;  // gain = 1 − β
   T keep;          // 1 − lr·wd
   T inverse_correction2, eps, low, high;
+  T exponent;  // p
 };
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline AdaActConstants<T> adaact_constants(const AdaActStep& s) {
   return {T(s.lr / s.correction1), T(s.lr),  T(s.beta1), T(1 - s.beta1), T(1 - s.lr * s.weight_decay),
-          T(1 / s.correction2),    T(s.eps), T(s.low),   T(s.high)};
+          T(1 / s.correction2),    T(s.eps), T(s.low),   T(s.high),      T(s.exponent)};
 }
 
 template <class T>
@@ -151,11 +168,11 @@ ACTGRAD_HOST_DEVICE inline T adaact_plain(T p, T g, const AdaActConstants<T>& k)
 
 template <class T>
 ACTGRAD_HOST_DEVICE inline T adaact_rate(T v, const AdaActConstants<T>& k) {
-  using std::sqrt;
+  using std::pow, std::sqrt;
   const T corrected = v * k.inverse_correction2;
   const T raised = corrected < k.low ? k.low : corrected;
   const T clamped = raised > k.high ? k.high : raised;
-  return quotient_or_zero(T(1), sqrt(clamped) + k.eps);
+  return quotient_or_zero(T(1), (k.exponent == T(0.5) ? sqrt(clamped) : pow(clamped, k.exponent)) + k.eps);
 }
 
 }  // namespace actgrad::kernels::formulas

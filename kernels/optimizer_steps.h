@@ -31,6 +31,7 @@ struct AdaActStep {
   double lr = 0, beta1 = 0, weight_decay = 0;
   double correction1 = 1, correction2 = 1;                                  // 1 − β₁ᵗ, 1 − β₂ᵗ
   double eps = 0, low = 0, high = std::numeric_limits<double>::infinity();  // ε, and bounds of the second moment
+  double exponent = 0.5;                                                    // p
 };
 // A piece of the flat buffers: the elements [begin, end) are rows of `columns` elements, whose rates begin at
 // rates[rate]; rate −1: parameters of no weighted layer.
@@ -56,8 +57,8 @@ class AdaActPieces {
 void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
                  const StepValue<AdaActStep>& step);
 
-// v: the moving second moment (any shape). rate = 1/(√clamp(v/correction2, low, high) + eps); 0 where that divides by
-// zero (eps = 0 and a dead input, whose gradient is zero for ever).
+// v: the moving second moment (any shape). rate = 1/(clamp(v/correction2, low, high)^exponent + eps); 0 where that
+// divides by zero (eps = 0 and a dead input, whose gradient is zero for ever).
 void adaact_rate(const Tensor& v, const StepValue<AdaActStep>& step, Tensor& rate);
 
 }  // namespace actgrad::kernels

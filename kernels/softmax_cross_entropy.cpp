@@ -3,7 +3,9 @@
 #include <cmath>
 #include <vector>
 
+#include "core/random.h"
 #include "kernels/dispatch.h"
+#include "kernels/formulas.h"
 #include "kernels/parallel.h"
 #include "kernels/registry.h"
 
@@ -83,6 +85,20 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, double fa
     }
     result.data<double>()[0] = total.loss;
     result.data<double>()[1] = static_cast<double>(total.correct);
+  });
+}
+
+void sample_labels(const Tensor& logits, const RandomStream& stream, Tensor& labels) {
+  ACTGRAD_CHECK(logits.rank() == 2 && labels.numel() == logits.dim(0) && logits.dim(1) > 0,
+                "logits " + logits.shape().to_string() + ", labels " + labels.shape().to_string());
+  ACTGRAD_DISPATCH(sample_labels, logits, logits, stream, labels);
+  const std::int64_t classes = logits.dim(1);
+  visit_floating(logits.dtype(), [&]<class T>() {
+    for (std::int64_t r = 0; r < logits.dim(0); ++r) {
+      Random random(stream.seed, Purpose::labels, stream.first.value() + stream.offset);
+      labels.data<std::int32_t>()[r] = formulas::sampled_class(logits.data<T>() + r * classes, classes,
+                                                               random.uniform_at(static_cast<std::uint64_t>(r)));
+    }
   });
 }
 

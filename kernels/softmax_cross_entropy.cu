@@ -3,7 +3,9 @@
 #include <cmath>
 #include <limits>
 
+#include "core/random.h"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/formulas.h"
 #include "kernels/registry.h"
 
 namespace actgrad::kernels {
@@ -75,8 +77,26 @@ void softmax_cross_entropy_of(const Tensor& logits, const Tensor& labels, double
                result.data<double>());
 }
 
+template <class T>
+__global__ void sample_kernel(std::int64_t rows, std::int64_t classes, const T* logits, std::uint64_t seed,
+                              const std::uint64_t* first, std::uint64_t offset, std::int32_t* labels) {
+  for (std::int64_t r = cuda::first_element(); r < rows; r += cuda::element_step()) {
+    const Random random(seed, Purpose::labels, *first + offset);
+    labels[r] =
+        formulas::sampled_class(logits + r * classes, classes, random.uniform_at(static_cast<std::uint64_t>(r)));
+  }
+}
+
+template <class T>
+void sample_labels_of(const Tensor& logits, const RandomStream& stream, Tensor& labels) {
+  cuda::launch(sample_kernel<T>, cuda::blocks_for(logits.dim(0)), cuda::block_size, 0, cuda::stream(), logits.dim(0),
+               logits.dim(1), logits.data<T>(), stream.seed, stream.first.on_device(), stream.offset,
+               labels.data<std::int32_t>());
+}
+
 }  // namespace
 
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(softmax_cross_entropy, softmax_cross_entropy_of);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(sample_labels, sample_labels_of);
 
 }  // namespace actgrad::kernels

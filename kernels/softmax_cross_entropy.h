@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/tape.h"
+#include "kernels/random_stream.h"
 
 namespace actgrad::kernels {
 
@@ -11,5 +12,9 @@ namespace actgrad::kernels {
 // logit (the first of equals) at the label. A label out of range: InternalError on the CPU; a NaN as its row's loss
 // elsewhere.
 void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, double factor, Tensor& dlogits, Tensor& result);
+
+// labels (rows) int32: for each row of the logits one class, drawn with its softmax probability: the first at which the
+// sum of the probabilities exceeds u, uniform in [0, 1), from block r of the stream (seed, Purpose::labels, …).
+void sample_labels(const Tensor& logits, const RandomStream& stream, Tensor& labels);
 
 }  // namespace actgrad::kernels

@@ -7,7 +7,7 @@
 namespace actgrad {
 
 OptionTable AdaAct::options() {
-  const std::string paper = "AdaAct paper, Appendix E", code = "published code";
+  const std::string paper = "AdaAct paper, Appendix E", code = "published code", algorithm = "Algorithm 1";
   return {
       Option{"lr", 0.1, "learning rate"}.at_least(0).from(paper),
       Option{"beta1", 0.9, "decay of the momentum"}.range_open_high(0, 1).from(paper),
@@ -16,6 +16,16 @@ OptionTable AdaAct::options() {
       Option{"weight-decay", 2e-3, "decoupled: shrinks every parameter by lr·wd"}.at_least(0).from(code + ", CIFAR"),
       Option{"variance-min", 0.0, "lower bound of the second moment (section 5.1, A4)"}.at_least(0),
       Option{"variance-max", 0.0, "upper bound of the second moment (section 5.1, A4); 0: none"}.at_least(0),
+      Option{"exponent", 0.5, "p of the rate 1/(V^p + eps) (Figure 3)"}.above(0).from(algorithm),
+      Option{"covariance", std::string("diagonal"), "full: the inverse root of the whole covariance (Figure 3)"}
+          .one_of({"diagonal", "full"})
+          .from(algorithm),
+      Option{"t-inv", std::int64_t{1}, "full covariance: steps from one root to the next"}.at_least(1),
+      Option{"statistics", std::string("per-step"),
+             "per-forward: the average moves in every micro-batch, as in the published code"}
+          .one_of({"per-step", "per-forward"})
+          .from("our choice: the same for one batch per step"),
+      Option{"momentum-others", false, "momentum also for parameters that belong to no weighted layer"}.from(code),
   };
 }
 
@@ -27,6 +37,9 @@ AdaAct::AdaAct(Model& model, const Options& options)
       weight_decay_(options.number("weight-decay")),
       variance_min_(options.number("variance-min")),
       variance_max_(options.number("variance-max")),
+      exponent_(options.number("exponent")),
+      per_forward_(options.text("statistics") == "per-forward"),
+      momentum_others_(options.flag("momentum-others")),
       step_(parameters_.device()),
       m_(parameters_.zeros_like()) {
   if (variance_max_ == 0) variance_max_ = std::numeric_limits<double>::infinity();
@@ -41,7 +54,7 @@ AdaAct::AdaAct(Model& model, const Options& options)
   }
   v_ = Tensor::zeros({inputs}, parameters_.dtype(), parameters_.device());
   a_ = Tensor::zeros({inputs}, parameters_.dtype(), parameters_.device());
-  rates_ = Tensor::zeros({inputs + 1}, parameters_.dtype(), parameters_.device());
+  rates_ = Tensor::zeros({inputs + 2}, parameters_.dtype(), parameters_.device());
   input_rates_ = rates_.slice(0, inputs);
   for (std::size_t i = 0; i < first.size(); ++i) {
     WeightedLayer* const layer = model.weighted_layers()[i];
@@ -49,32 +62,34 @@ AdaAct::AdaAct(Model& model, const Options& options)
     layers_.push_back({layer, first[i], v_.view(first[i], shape), BatchStatistic(a_.view(first[i], shape))});
   }
 
-  Tensor one = Tensor::empty({1}, parameters_.dtype(), parameters_.device()),
-         bias_rate = rates_.slice(inputs, inputs + 1);
+  Tensor bias_rate = rates_.slice(inputs, inputs + 1), one = rates_.slice(inputs + 1, inputs + 2);
   kernels::fill(one, 1);
-  step_.set({.eps = eps_, .low = variance_min_, .high = variance_max_});
+  step_.set({.eps = eps_, .low = variance_min_, .high = variance_max_, .exponent = exponent_});
   kernels::adaact_rate(one, step_, bias_rate);
 }
 
 // Algorithm 1, the statistic: A_j = mean over all rows of a_j². Summed over micro-batches; the moving average moves
-// once per step.
+// once per step. (The published code moves it in every forward pass, and in the first step forgets what was there.)
 void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
-  for (Layer& state : layers_)
-    if (state.layer == &layer)
-      state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
+  for (Layer& state : layers_) {
+    if (state.layer != &layer) continue;
+    if (per_forward_) state.a.clear();
+    state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
+    if (per_forward_) kernels::mix(state.v, steps_ == 1 ? 0 : beta2_, state.a.mean(), 1 - beta2_);
+  }
 }
 
 void AdaAct::prepare(double lr) {
   Optimizer::prepare(lr);
   const double t = static_cast<double>(steps_);
   step_.set({lr, beta1_, weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_, variance_min_,
-             variance_max_});
+             variance_max_, exponent_});
 }
 
 void AdaAct::update() {
   for (Layer& state : layers_) finish_statistic(state);
   find_pieces();
-  kernels::mix(v_, beta2_, a_, 1 - beta2_);       // line 5: V = β₂V + (1−β₂)A
+  if (!per_forward_) kernels::mix(v_, beta2_, a_, 1 - beta2_);  // line 5: V = β₂V + (1−β₂)A
   kernels::adaact_rate(v_, step_, input_rates_);  // line 12: one rate per input, 1/(√(V/(1−β₂ᵗ)) + ε)
   Tensor p = parameters_.values();
   // M = β₁M + (1−β₁)G;   W = (1 − lr·wd)·W − lr·(M/(1−β₁ᵗ))·rate
@@ -110,7 +125,8 @@ void AdaAct::find_pieces() {
       add(weight, group * matrix, matrix, d, state.first + group * d);
     if (const Parameter* bias = state.layer->bias()) add(*bias, 0, bias->numel(), 1, input_rates_.numel());
   }
-  for (const Parameter* parameter : model_.other_parameters()) add(*parameter, 0, parameter->numel(), 1, -1);
+  for (const Parameter* parameter : model_.other_parameters())
+    add(*parameter, 0, parameter->numel(), 1, momentum_others_ ? input_rates_.numel() + 1 : -1);
   std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
 }

@@ -21,6 +21,7 @@ class AdaAct final : public Optimizer {
   void prepare(double lr) override;
   void update() override;
   bool recordable() const override { return true; }
+  int kind() const override { return per_forward_ && steps_ == 1; }
   std::vector<NamedTensor> state() override;
 
  private:
@@ -33,13 +34,14 @@ class AdaAct final : public Optimizer {
   void finish_statistic(Layer& state);
   void find_pieces();
 
-  double beta1_, beta2_, eps_, weight_decay_, variance_min_, variance_max_;
+  double beta1_, beta2_, eps_, weight_decay_, variance_min_, variance_max_, exponent_;
+  bool per_forward_, momentum_others_;
   StepValue<kernels::AdaActStep> step_;
   std::vector<Layer> layers_;
-  Tensor v_, a_;                  // V, the moving average of the inputs' second moment, and A
-  Tensor rates_;                  // one per input; behind them that of the bias, whose input is always 1, hence V̂ = 1
-  Tensor input_rates_;            // all but that one
-  Tensor m_;                      // M: the momentum of the weighted layers' parameters, laid out like the parameters
+  Tensor v_, a_;        // V, the moving average of the inputs' second moment, and A
+  Tensor rates_;        // one per input; behind them that of the bias, whose input is always 1, hence V̂ = 1; and 1
+  Tensor input_rates_;  // all but those two
+  Tensor m_;            // M: the momentum of the weighted layers' parameters, laid out like the parameters
   kernels::AdaActPieces pieces_;  // which rates belong to which of the parameters that have a gradient
 };
 

@@ -25,6 +25,7 @@ class BatchStatistic {
     rows_ += count;
   }
   bool empty() const { return rows_ == 0; }
+  double rows() const { return rows_; }
   Tensor& mean() { return mean_; }
   void clear() { rows_ = 0; }
 

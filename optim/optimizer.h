@@ -13,7 +13,7 @@ namespace actgrad {
 
 // An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
 // One training step (optim/training_step.h): prepare(), then forward and backward passes of one or more micro-batches,
-// then refresh() if wanted, and update(). Most optimizers need nothing but update().
+// then end_passes(), refresh() if wanted, and update(). Most optimizers need nothing but update().
 class Optimizer : public Probe {
  public:
   // Begins the next step. The questions below are then about that step.
@@ -28,7 +28,9 @@ class Optimizer : public Probe {
   virtual void begin_pass(int pass) { (void)pass; }
   // Whether the labels of that pass are drawn from the model's own predictions, in place of the true ones.
   virtual bool samples_labels(int pass) const { return (void)pass, false; }
-  // Whether refresh() is to be called when the gradients are there: work that is done in some steps only and may wait
+  // All gradients are there: the moment to bring in what was seen of the activations.
+  virtual void end_passes() {}
+  // Whether refresh() is to be called next: work that is done in some steps only and may wait
   // for the device.
   virtual bool refreshes() const { return false; }
   virtual void refresh() {}
@@ -47,6 +49,7 @@ class Optimizer : public Probe {
   void step(double lr) {
     prepare(lr);
     begin_pass(0);
+    end_passes();
     if (refreshes()) refresh();
     update();
   }

@@ -33,6 +33,7 @@ void TrainingStep::take_gradients(const std::function<void(const Pass&)>& gradie
     primary_done |= primary;
     gradients({.training = true, .primary = primary, .samples_labels = samples_labels, .probe = &optimizer_});
   }
+  optimizer_.end_passes();
 }
 
 void TrainingStep::update() {

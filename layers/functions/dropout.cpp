@@ -6,7 +6,7 @@ namespace actgrad {
 
 Variable dropout(Pass& pass, const Variable& x, double keep) {
   if (!pass.training || keep >= 1) return x;
-  const kernels::DropoutStream stream{pass.seed, pass.dropout_first, pass.dropout_offset++};
+  const kernels::RandomStream stream{pass.seed, pass.dropout_first, pass.dropout_offset++};
   Tensor y = Tensor::empty(x.value().shape(), x.value().dtype(), x.value().device());
   kernels::dropout_forward(x.value(), keep, stream, y);
   if (!pass.records(x)) return Variable(y);

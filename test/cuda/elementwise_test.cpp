@@ -15,7 +15,7 @@ std::vector<std::int64_t> sizes() {
   return watched() ? std::vector<std::int64_t>{0, 1, 259, 3001} : std::vector<std::int64_t>{0, 1, 3, 1021, 70001};
 }
 
-DropoutStream stream(const Tensor& x) {
+RandomStream stream(const Tensor& x) {
   return {5, step_value<std::uint64_t>(9, x.device()), 2};
 }
 

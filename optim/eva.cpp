@@ -1,0 +1,102 @@
+#include "optim/eva.h"
+
+#include "kernels/elementwise.h"
+#include "kernels/row_means.h"
+
+namespace actgrad {
+
+OptionTable Eva::options() {
+  const std::string choice = "our choice", code = "published code of Eva";
+  return {
+      Option{"lr", 0.1, "learning rate"}.at_least(0).from(choice),
+      Option{"momentum", 0.9, "share of the previous update that is kept"}.range_open_high(0, 1).from(choice),
+      Option{"weight-decay", 5e-4, "L2: added to the gradient, of every parameter"}.at_least(0).from(choice),
+      Option{"damping", 0.03, "added to the curvature"}.above(0).from(code),
+      Option{"kl-clip", 1e-3, "bound of the change that an update makes to the model's predictions; 0: none"}
+          .at_least(0)
+          .from(code),
+      Option{"statistic-decay", 0.05, "share of the old means that stays at each step"}.range_open_high(0, 1).from(
+          code),
+      Option{"form", std::string("joint"), "separate: the two factors are damped and inverted one by one"}
+          .one_of({"joint", "separate"})
+          .from(code),
+  };
+}
+
+Eva::Eva(Model& model, const Options& options)
+    : Optimizer(model),
+      weight_decay_(options.number("weight-decay")),
+      damping_(options.number("damping")),
+      kl_clip_(options.number("kl-clip")),
+      keep_(options.number("statistic-decay")),
+      form_(options.text("form") == "joint" ? kernels::RankOne::joint : kernels::RankOne::separate),
+      rate_(parameters_.device()),
+      heavy_ball_(parameters_, options.number("momentum")),
+      gradients_(model) {
+  for (const LayerGradients::Layer& l : gradients_.layers()) {
+    const std::int64_t groups = l.layer->groups();
+    const auto zeros = [&](std::int64_t n) { return Tensor::zeros({groups, n}, model.dtype(), parameters_.device()); };
+    const std::int64_t inputs = l.layer->columns_with_bias(), outputs = l.layer->out() / groups;
+    layers_.push_back(
+        {l.layer, BatchStatistic(zeros(inputs)), BatchStatistic(zeros(outputs)), zeros(inputs), zeros(outputs)});
+  }
+}
+
+void Eva::prepare(double lr) {
+  Optimizer::prepare(lr);
+  rate_.set(lr);
+  heavy_ball_.prepare(lr, weight_decay_);
+}
+
+Eva::Layer& Eva::state_of(const WeightedLayer& layer) {
+  for (Layer& state : layers_)
+    if (state.layer == &layer) return state;
+  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
+}
+
+// a = the mean of the inputs ã over batch and positions
+void Eva::on_input(const WeightedLayer& layer, const Tensor& x) {
+  state_of(layer).batch_a.add(x.dim(0), [&](Tensor& mean) {
+    Tensor of_samples = Tensor::empty({x.dim(0), mean.numel()}, x.dtype(), x.device());
+    layer.write_input_means(x, of_samples);
+    Tensor flat = mean.reshape({mean.numel()});
+    kernels::mean_of_rows(of_samples, flat);
+  });
+}
+
+// b = the mean of the output gradients over batch and positions
+void Eva::on_output_gradient(const WeightedLayer& layer, const Tensor& dy) {
+  state_of(layer).batch_b.add(dy.dim(0), [&](Tensor& mean) {
+    Tensor flat = mean.reshape({mean.numel()});
+    kernels::mean_of_rows(dy, flat);
+  });
+}
+
+void Eva::update() {
+  const double keep = steps_ == 1 ? 0 : keep_;
+  gradients_.gather();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& state = layers_[i];
+    LayerGradients::Layer& l = gradients_.layers()[i];
+    if (!l.used()) continue;
+    for (auto [average, batch] : {std::pair(&state.a, &state.batch_a), std::pair(&state.b, &state.batch_b)}) {
+      kernels::mix(*average, keep, batch->mean(), 1 - keep);
+      batch->clear();
+    }
+    kernels::rank_one_direction(l.gradient, state.b, state.a, damping_, form_, l.direction);
+  }
+  if (kl_clip_ > 0) kernels::kl_clip(gradients_.directions(), gradients_.gradients(), rate_, kl_clip_);
+  gradients_.scatter();
+  heavy_ball_.update();
+}
+
+std::vector<NamedTensor> Eva::state() {
+  std::vector<NamedTensor> state = heavy_ball_.state();
+  for (Layer& layer : layers_) {
+    state.push_back({"mean_input." + layer.layer->name(), layer.a});
+    state.push_back({"mean_output_gradient." + layer.layer->name(), layer.b});
+  }
+  return state;
+}
+
+}  // namespace actgrad
