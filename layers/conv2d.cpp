@@ -1,5 +1,7 @@
 #include "layers/conv2d.h"
 
+#include "kernels/covariance.h"
+#include "kernels/row_means.h"
 #include "kernels/second_moment.h"
 #include "layers/functions/conv2d_max_pool.h"
 #include "layers/functions/pooling.h"
@@ -40,6 +42,14 @@ std::int64_t Conv2d::rows(const Tensor& x) const {
 
 void Conv2d::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::patch_second_moment(geometry(x), x, result);
+}
+
+void Conv2d::write_input_covariance(const Tensor& x, Tensor& result) const {
+  kernels::patch_covariance(geometry(x), x, has_bias_, result);
+}
+
+void Conv2d::write_input_means(const Tensor& x, Tensor& result) const {
+  kernels::patch_means(geometry(x), x, has_bias_, result);
 }
 
 }  // namespace actgrad

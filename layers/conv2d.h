@@ -23,7 +23,10 @@ class Conv2d final : public WeightedLayer {
   std::int64_t columns() const override { return weight_.fan_in; }
   std::int64_t groups() const override { return options_.groups; }
   std::int64_t rows(const Tensor& x) const override;
+  std::int64_t columns_with_bias() const override { return columns() + (has_bias_ ? 1 : 0); }
   void write_input_second_moment(const Tensor& x, Tensor& result) const override;
+  void write_input_covariance(const Tensor& x, Tensor& result) const override;
+  void write_input_means(const Tensor& x, Tensor& result) const override;
 
   kernels::Conv2dGeometry geometry(const Tensor& x) const {
     return conv2d_geometry(x.shape(), weight_.shape, options_);

@@ -1,5 +1,7 @@
 #include "layers/linear.h"
 
+#include "kernels/covariance.h"
+#include "kernels/row_means.h"
 #include "kernels/second_moment.h"
 #include "layers/functions/linear.h"
 
@@ -24,6 +26,14 @@ Variable Linear::forward(Pass& pass, const Variable& x) {
 
 void Linear::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::second_moment(x, result);
+}
+
+void Linear::write_input_covariance(const Tensor& x, Tensor& result) const {
+  kernels::covariance(x, has_bias_, result);
+}
+
+void Linear::write_input_means(const Tensor& x, Tensor& result) const {
+  kernels::position_means(x, has_bias_, result);
 }
 
 }  // namespace actgrad
