@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/optimizer_steps.h"
 #include "optim/curvature_factor.h"
 #include "optim/layer_gradients.h"
 #include "optim/optimizer.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/parameters.h"
+#include "core/safetensors.h"
 #include "kernels/optimizer_steps.h"
 
 namespace actgrad {

@@ -69,3 +69,17 @@ TEST_CASE("a label out of range shows in the loss") {
     CHECK(std::isnan(sums.to_vector<double>()[0]));
   }
 }
+
+// In double: a draw within a rounding of a boundary between classes may go either way.
+TEST_CASE("labels are drawn like the CPU's") {
+  const Tensor logits = random_tensor<double>({watched() ? 5 : 300, 7}, 1, -3, 3);
+  Tensor labels = Tensor::zeros({logits.dim(0)}, DType::int32);
+  const auto device = cuda_device();
+  if (!device) return;
+  sample_labels(logits, {5, 7, 1}, labels);
+  in_several_orders([&] {
+    Tensor drawn = Tensor::zeros({logits.dim(0)}, DType::int32).to(*device);
+    sample_labels(logits.to(*device), {5, step_value(std::uint64_t{7}, *device), 1}, drawn);
+    CHECK(drawn.to_vector<std::int32_t>() == labels.to_vector<std::int32_t>());
+  });
+}

@@ -105,3 +105,27 @@ TEST_CASE("labels out of range and shapes that do not fit are refused") {
   CHECK_THROWS_AS(loss_of(logits, Tensor::from<std::int32_t>({2}, {-1, 0}), 1, none), InternalError);
   CHECK_THROWS_AS(loss_of(logits, Tensor::from<std::int32_t>({3}, {0, 0, 0}), 1, none), InternalError);
 }
+
+TEMPLATE_TEST_CASE("labels are drawn with the probabilities of the softmax", "", float, double) {
+  constexpr std::int64_t rows = 20000, classes = 4;
+  const double probabilities[classes] = {0.5, 0.3, 0.2, 0.0};
+  std::vector<TestType> logits;
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (const double p : probabilities) logits.push_back(static_cast<TestType>(p > 0 ? 3 + std::log(p) : -1000));
+  Tensor labels = Tensor::zeros({rows}, DType::int32), again = Tensor::zeros({rows}, DType::int32),
+         others = again.clone();
+  const Tensor x = Tensor::from({rows, classes}, logits);
+  sample_labels(x, {5, 7, 1}, labels);
+  sample_labels(x, {5, 8, 0}, again);  // stream first + offset: the same one
+  sample_labels(x, {5, 8, 1}, others);
+  std::vector<std::int64_t> counts(classes, 0);
+  std::int64_t differ = 0;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    ++counts[static_cast<std::size_t>(labels.data<std::int32_t>()[r])];
+    CHECK_FALSE(labels.data<std::int32_t>()[r] != again.data<std::int32_t>()[r]);
+    differ += labels.data<std::int32_t>()[r] != others.data<std::int32_t>()[r];
+  }
+  for (std::size_t j = 0; j < classes; ++j)
+    CHECK(static_cast<double>(counts[j]) / rows == Approx(probabilities[j]).margin(0.02));  // 5.6 standard deviations
+  CHECK(differ > rows / 3);
+}
