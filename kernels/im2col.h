@@ -13,6 +13,12 @@ template <class T>
 void im2col(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t count, std::int64_t group,
             T* columns);
 
+// The rows of the output lines [first, last) alone, on the calling thread, each `row_step` ≥ patch_size() elements
+// behind the one before. A line is a row of output positions: there are batch · OH, of OW rows each.
+template <class T>
+void im2col_lines(const Conv2dGeometry& g, const T* x, std::int64_t first, std::int64_t last, std::int64_t group,
+                  T* columns, std::int64_t row_step);
+
 // The transpose: adds each column entry to the pixel it was copied from. dx must hold defined values before.
 template <class T>
 void col2im(const Conv2dGeometry& g, const T* columns, std::int64_t first, std::int64_t count, std::int64_t group,

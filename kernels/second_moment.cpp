@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
-#include "kernels/parallel.h"
 #include "kernels/registry.h"
+#include "kernels/windows.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -43,13 +43,6 @@ void sum_squares_of_columns(const T* x, std::int64_t rows, std::int64_t columns,
     for (std::int64_t j = 0; j < columns; ++j) sums[j] += of_part[part * columns + j];
 }
 
-// The output positions whose input coordinate o·stride + offset lies in [0, size).
-Range valid_outputs(std::int64_t offset, std::int64_t stride, std::int64_t size, std::int64_t outputs) {
-  const std::int64_t begin = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
-  const std::int64_t end = offset >= size ? 0 : (size - 1 - offset) / stride + 1;
-  return {std::min(begin, outputs), std::min(end, outputs)};
-}
-
 }  // namespace
 
 void second_moment(const Tensor& x, Tensor& result) {
@@ -73,33 +66,13 @@ void patch_second_moment(const Conv2dGeometry& g, const Tensor& x, Tensor& resul
     T* q = squares.data<T>();
     sum_squares_of_columns(x.data<T>(), g.batch, g.height * row, q);
 
-    // The window of (ky, kx) is a product of row and column ranges: rows are summed first, once per ky.
-    Tensor row_sums = Tensor::empty({row}, DType::float64), sums = Tensor::empty({g.in_channels}, DType::float64);
-    double *rows = row_sums.data<double>(), *total = sums.data<double>();
+    const Tensor scratch = Tensor::empty({g.width + 1, g.in_channels}, DType::float64);
     const double factor = 1.0 / static_cast<double>(g.batch * g.out_height() * g.out_width());
-    for (std::int64_t ky = 0; ky < g.kernel_h; ++ky) {
-      std::fill(rows, rows + row, 0.0);
-      const std::int64_t y0 = ky * g.dilation - g.padding;
-      const Range ys = valid_outputs(y0, g.stride, g.height, g.out_height());
-      for (std::int64_t oy = ys.begin; oy < ys.end; ++oy) {
-        const T* line = q + (oy * g.stride + y0) * row;
-        for (std::int64_t j = 0; j < row; ++j) rows[j] += static_cast<double>(line[j]);
-      }
-      for (std::int64_t kx = 0; kx < g.kernel_w; ++kx) {
-        std::fill(total, total + g.in_channels, 0.0);
-        const std::int64_t x0 = kx * g.dilation - g.padding;
-        const Range xs = valid_outputs(x0, g.stride, g.width, g.out_width());
-        for (std::int64_t ox = xs.begin; ox < xs.end; ++ox) {
-          const double* pixel = rows + (ox * g.stride + x0) * g.in_channels;
-          for (std::int64_t c = 0; c < g.in_channels; ++c) total[c] += pixel[c];
-        }
-        for (std::int64_t group = 0; group < g.groups; ++group) {
-          T* to = result.data<T>() + group * g.patch_size() + (ky * g.kernel_w + kx) * g.group_in();
-          for (std::int64_t i = 0; i < g.group_in(); ++i)
-            to[i] = static_cast<T>(total[group * g.group_in() + i] * factor);
-        }
-      }
-    }
+    sum_windows(g, q, scratch.data<double>(),
+                [&](std::int64_t group, std::int64_t column, const double* sums, std::int64_t count) {
+                  T* const to = result.data<T>() + group * g.patch_size() + column;
+                  for (std::int64_t c = 0; c < count; ++c) to[c] = static_cast<T>(sums[c] * factor);
+                });
   });
 }
 
