@@ -39,7 +39,8 @@ bn.weight 1 + 0.2 * u, bn.bias 0.2 * u. Seed 2: images, (step, image, channel, r
 int((u + 1) / 2 * 3), (step, image).
 Seed 4: the factors of "checksums": sums over a tensor of factor * value, one stream over all tensors in order.
 Learning rate of step s = 0, 1, ...: lr * (1 - s / 40). Loss: the mean over the step's 6 images before the update.
-"micro-batches": how many images each forward and backward pass of a step takes; gradients are of the mean over all.
+"defaults": the options that a case does not name. "micro-batches": how many images each forward and backward pass of
+a step takes; gradients are of the mean over all.
 "clip-norm": the gradient's global norm is bounded before the optimizer, as torch.nn.utils.clip_grad_norm_ does.
 "final": parameters and buffers after the last step, in PyTorch's layouts, flattened.""".split("\n")
 
@@ -74,7 +75,8 @@ def trajectory(case):
 
     losses, parameters, buffers = cases.follow(case, each_step=each_step)
     final = {name: tensor.reshape(-1).tolist() for name, tensor in {**parameters, **buffers}.items()}
-    entry = {"name": case.name, "optimizer": case.optimizer, "options": case.options, "lr": case.lr}
+    entry = {"name": case.name, "optimizer": case.optimizer, "options": case.options}
+    entry |= {"defaults": cases.defaults(case), "lr": case.lr}
     entry |= {"micro-batches": list(case.micro_batches), "clip-norm": case.clip_norm}
     return entry | {"losses": [float(loss) for loss in losses], "checksums": checksums, "final": final}
 
@@ -127,7 +129,8 @@ def verify(report, entries):
     report.line("the file's description", "", stored["about"] == ABOUT)
     names = [entry["name"] for entry in stored["cases"]]
     report.line("the file's cases", len(names), names == [entry["name"] for entry in entries])
-    plain = lambda entry: {key: entry[key] for key in ("optimizer", "options", "lr", "micro-batches", "clip-norm")}
+    numbers = ("losses", "checksums", "final")
+    plain = lambda entry: {key: value for key, value in entry.items() if key not in numbers}
     for found, expected in zip(stored["cases"], entries):
         error = distance(found["final"], expected["final"])
         error = max(error, distance({"": found["losses"]}, {"": expected["losses"]}))

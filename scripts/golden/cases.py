@@ -46,6 +46,16 @@ def build(optimizer, options):
     return optimizers.SAM(KINDS[keywords.pop("base_optim")](**keywords), **own)
 
 
+def defaults(case):
+    """The options that the case does not name, of a base optimizer too, as on the command line."""
+    optimizer = build(case.optimizer, case.options)
+    kinds = [optimizer, optimizer.base] if case.optimizer == "sam" else [optimizer]
+    values = {"decay-1d": True}
+    for kind in kinds:
+        values |= {name.replace("_", "-"): value for name, value in kind.defaults.items()}
+    return {name: value for name, value in values.items() if name not in case.options}
+
+
 def learning_rate(case, s):
     """Falls linearly, to show that an optimizer uses the current one."""
     return case.lr * (1 - s / 40)

@@ -38,7 +38,7 @@ def identities(count, size):
 
 class AdaAct(Optimizer):
     defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 2e-3, "variance_min": 0.0}
-    defaults |= {"variance_max": np.inf, "exponent": 0.5, "covariance": "diagonal", "statistics": "per-step"}
+    defaults |= {"variance_max": 0.0, "exponent": 0.5, "covariance": "diagonal", "statistics": "per-step"}
     defaults |= {"momentum_others": False, "t_inv": 1}
 
     def __init__(self, **options):
@@ -67,7 +67,7 @@ class AdaAct(Optimizer):
     def preconditioned(self, layer, momentum):
         average = self.V[layer.name] / (1 - self.beta2**self.t)
         if self.covariance == "diagonal":
-            average = np.clip(average, self.variance_min, self.variance_max)
+            average = np.clip(average, self.variance_min, self.variance_max or np.inf)
             return momentum / (average**self.exponent + self.eps)[:, None, :]
         if (self.t - 1) % self.t_inv == 0:
             values, vectors = np.linalg.eigh(average + self.eps * np.eye(average.shape[1]))

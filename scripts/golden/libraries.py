@@ -1,4 +1,4 @@
-"""The script's own optimizers and network beside published ones: torch.optim, timm's LAMB, pytorch_optimizer's Adan and SAM."""
+"""The script's own optimizers and network beside published ones: torch, timm's LAMB, pytorch_optimizer's Adan and SAM."""
 
 import sys
 
@@ -109,7 +109,8 @@ def distance(found, expected):
 
 
 def check(report):
-    parameters, buffers, batch = network.initial_parameters(), network.initial_buffers(), network.batches(1, cases.BATCH)
+    parameters, buffers = network.initial_parameters(), network.initial_buffers()
+    batch = network.batches(1, cases.BATCH)
     evaluation = network.evaluate(parameters, buffers, batch)
     loss, gradients, running = torch_gradients(parameters, *batch[0])
     error = max(distance(evaluation.gradients, gradients), distance(buffers, running), abs(loss - evaluation.loss))

@@ -5,8 +5,8 @@
                         → conv3 3x3 4→4, padding 1, dilation 2, 2 groups, bias → ReLU → flatten (c, h, w)
                         → fc1 8→4 → ReLU → fc2 4→3 → softmax cross-entropy
 
-A weighted layer shows its input as rows `a` (N, groups, S, d), d in the order c, ky, kx, and the gradient of its output as
-rows `g` (N, groups, S, out/groups); S counts output positions (1 for a linear layer).
+A weighted layer shows its input as rows `a` (N, groups, S, d), d in the order c, ky, kx, and the gradient of its output
+as rows `g` (N, groups, S, out/groups); S counts output positions (1 for a linear layer).
 """
 
 from dataclasses import dataclass
