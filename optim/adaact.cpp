@@ -62,21 +62,31 @@ AdaAct::AdaAct(Model& model, const Options& options)
     layers_.push_back({layer, first[i], v_.view(first[i], shape), BatchStatistic(a_.view(first[i], shape))});
   }
 
-  Tensor bias_rate = rates_.slice(inputs, inputs + 1), one = rates_.slice(inputs + 1, inputs + 2);
-  kernels::fill(one, 1);
+  bias_rate_ = rates_.slice(inputs, inputs + 1);
+  one_ = rates_.slice(inputs + 1, inputs + 2);
+  kernels::fill(one_, 1);
   step_.set({.eps = eps_, .low = variance_min_, .high = variance_max_, .exponent = exponent_});
-  kernels::adaact_rate(one, step_, bias_rate);
+  kernels::adaact_rate(one_, step_, bias_rate_);
+  if (per_forward_) v_bias_ = Tensor::zeros({1}, parameters_.dtype(), parameters_.device());
 }
 
 // Algorithm 1, the statistic: A_j = mean over all rows of a_j². Summed over micro-batches; the moving average moves
-// once per step. (The published code moves it in every forward pass, and in the first step forgets what was there.)
+// once per step.
 void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
   for (Layer& state : layers_) {
     if (state.layer != &layer) continue;
     if (per_forward_) state.a.clear();
     state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
-    if (per_forward_) kernels::mix(state.v, steps_ == 1 ? 0 : beta2_, state.a.mean(), 1 - beta2_);
+    if (per_forward_) move_average(state);
   }
+}
+
+// As in the published code: in every forward pass, and those of the first step forget what was there. The correction
+// 1−β₂ᵗ counts steps, so with several passes in a step V̂ is too large, also that of the biases.
+void AdaAct::move_average(Layer& state) {
+  const double keep = steps_ == 1 ? 0 : beta2_;
+  kernels::mix(state.v, keep, state.a.mean(), 1 - beta2_);
+  if (&state == &layers_.front()) kernels::mix(v_bias_, keep, one_, 1 - beta2_);
 }
 
 void AdaAct::prepare(double lr) {
@@ -86,24 +96,27 @@ void AdaAct::prepare(double lr) {
              variance_max_, exponent_});
 }
 
-void AdaAct::update() {
-  for (Layer& state : layers_) finish_statistic(state);
-  find_pieces();
-  if (!per_forward_) kernels::mix(v_, beta2_, a_, 1 - beta2_);  // line 5: V = β₂V + (1−β₂)A
-  kernels::adaact_rate(v_, step_, input_rates_);  // line 12: one rate per input, 1/(√(V/(1−β₂ᵗ)) + ε)
-  Tensor p = parameters_.values();
-  // M = β₁M + (1−β₁)G;   W = (1 − lr·wd)·W − lr·(M/(1−β₁ᵗ))·rate
-  kernels::adaact_step(p, parameters_.gradients(), m_, rates_, pieces_, step_);
+// Line 5: V = β₂V + (1−β₂)A. A layer that was not used in this step keeps its V.
+void AdaAct::end_passes() {
+  for (Layer& state : layers_) {
+    if (state.a.empty()) {
+      ACTGRAD_CHECK(!state.layer->weight().variable.has_grad(),
+                    "AdaAct saw no input of layer " + state.layer->name() + ": attach it with Pass::probe");
+      state.a.mean().copy_from(state.v);
+    }
+    state.a.clear();
+  }
+  if (!per_forward_) kernels::mix(v_, beta2_, a_, 1 - beta2_);
 }
 
-// A layer that was not used in this step keeps its V.
-void AdaAct::finish_statistic(Layer& state) {
-  if (state.a.empty()) {
-    ACTGRAD_CHECK(!state.layer->weight().variable.has_grad(),
-                  "AdaAct saw no input of layer " + state.layer->name() + ": attach it with Pass::probe");
-    state.a.mean().copy_from(state.v);
-  }
-  state.a.clear();
+void AdaAct::update() {
+  find_pieces();
+  // Line 12: one rate per input, 1/(√(V/(1−β₂ᵗ)) + ε)
+  kernels::adaact_rate(v_, step_, input_rates_);
+  if (per_forward_) kernels::adaact_rate(v_bias_, step_, bias_rate_);
+  // M = β₁M + (1−β₁)G;   W = (1 − lr·wd)·W − lr·(M/(1−β₁ᵗ))·rate
+  Tensor p = parameters_.values();
+  kernels::adaact_step(p, parameters_.gradients(), m_, rates_, pieces_, step_);
 }
 
 // Each weight matrix has the rates of its layer's inputs, one per column. The bias is a column whose input is always 1.
@@ -134,6 +147,7 @@ void AdaAct::find_pieces() {
 std::vector<NamedTensor> AdaAct::state() {
   std::vector<NamedTensor> state = {{"momentum", m_}};
   for (const Layer& layer : layers_) state.push_back({"second_moment." + layer.layer->name(), layer.v});
+  if (v_bias_) state.push_back({"second_moment_of_biases", v_bias_});
   return state;
 }
 

@@ -19,6 +19,7 @@ class AdaAct final : public Optimizer {
 
   void on_input(const WeightedLayer& layer, const Tensor& x) override;
   void prepare(double lr) override;
+  void end_passes() override;
   void update() override;
   bool recordable() const override { return true; }
   int kind() const override { return per_forward_ && steps_ == 1; }
@@ -31,17 +32,18 @@ class AdaAct final : public Optimizer {
     Tensor v;            // its part of V (groups, d)
     BatchStatistic a;    // its part of A: this step's second moment
   };
-  void finish_statistic(Layer& state);
+  void move_average(Layer& state);
   void find_pieces();
 
   double beta1_, beta2_, eps_, weight_decay_, variance_min_, variance_max_, exponent_;
   bool per_forward_, momentum_others_;
   StepValue<kernels::AdaActStep> step_;
   std::vector<Layer> layers_;
-  Tensor v_, a_;        // V, the moving average of the inputs' second moment, and A
-  Tensor rates_;        // one per input; behind them that of the bias, whose input is always 1, hence V̂ = 1; and 1
-  Tensor input_rates_;  // all but those two
-  Tensor m_;            // M: the momentum of the weighted layers' parameters, laid out like the parameters
+  Tensor v_, a_;  // V, the moving average of the inputs' second moment, and A
+  Tensor rates_;  // one per input; behind them that of the biases, whose input is always 1, hence V̂ = 1; and 1
+  Tensor input_rates_, bias_rate_, one_;  // the parts
+  Tensor v_bias_;                         // per forward: V of the biases' input
+  Tensor m_;                      // M: the momentum of the weighted layers' parameters, laid out like the parameters
   kernels::AdaActPieces pieces_;  // which rates belong to which of the parameters that have a gradient
 };
 

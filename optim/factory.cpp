@@ -2,7 +2,11 @@
 #include <functional>
 
 #include "optim/adaact.h"
+#include "optim/adaact_full.h"
 #include "optim/adam.h"
+#include "optim/eva.h"
+#include "optim/foof.h"
+#include "optim/kfac.h"
 #include "optim/sgd.h"
 
 namespace actgrad {
@@ -22,12 +26,25 @@ Entry entry_of(std::string name, std::string help, Arguments... arguments) {
           }};
 }
 
+Entry adaact_entry() {
+  Entry entry =
+      entry_of<AdaAct>("adaact", "momentum and one rate per input, from the activations' second moment (AdaAct paper)");
+  entry.make = [](Model& model, const Options& options) -> std::unique_ptr<Optimizer> {
+    if (options.text("covariance") == "full") return std::make_unique<AdaActFull>(model, options);
+    return std::make_unique<AdaAct>(model, options);
+  };
+  return entry;
+}
+
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> list = {
       entry_of<Sgd>("sgd", "stochastic gradient descent with momentum"),
       entry_of<Adam>("adam", "Adam with L2 weight decay (Kingma and Ba 2015)", Adam::Decay::l2),
       entry_of<Adam>("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", Adam::Decay::decoupled),
-      entry_of<AdaAct>("adaact", "momentum and one rate per input, from the activations' second moment (AdaAct paper)"),
+      entry_of<Kfac>("kfac", "Kronecker-factored curvature (Martens and Grosse 2015)"),
+      entry_of<Foof>("foof", "the inverse covariance of each layer's inputs (Benzing 2022)"),
+      entry_of<Eva>("eva", "Kronecker-factored curvature of rank one (Zhang et al. 2023)"),
+      adaact_entry(),
   };
   return list;
 }

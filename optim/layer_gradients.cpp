@@ -5,6 +5,17 @@
 
 namespace actgrad {
 
+namespace {
+
+// Zeros for a bias that has none.
+Tensor bias_gradient(const LayerGradients::Layer& l) {
+  const Parameter* const bias = l.layer->bias();
+  if (!bias || bias->variable.has_grad()) return bias ? bias->grad() : Tensor();
+  return Tensor::zeros(bias->shape, bias->value().dtype(), bias->value().device());
+}
+
+}  // namespace
+
 LayerGradients::LayerGradients(Model& model) {
   constexpr std::int64_t alignment = 16;  // elements
   std::int64_t size = 0;
@@ -30,14 +41,14 @@ void LayerGradients::gather() {
       continue;
     }
     Tensor matrix = l.gradient.reshape({l.layer->out(), l.layer->columns_with_bias()});
-    kernels::join_bias(l.layer->weight().grad(), l.layer->bias() ? l.layer->bias()->grad() : Tensor(), matrix);
+    kernels::join_bias(l.layer->weight().grad(), bias_gradient(l), matrix);
   }
 }
 
 void LayerGradients::scatter() {
   for (Layer& l : layers_) {
     if (!l.used()) continue;
-    Tensor weight = l.layer->weight().grad(), bias = l.layer->bias() ? l.layer->bias()->grad() : Tensor();
+    Tensor weight = l.layer->weight().grad(), bias = bias_gradient(l);
     kernels::split_bias(l.direction.reshape({l.layer->out(), l.layer->columns_with_bias()}), weight, bias);
   }
 }
