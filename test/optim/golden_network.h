@@ -108,6 +108,37 @@ inline const Json& golden_file() {
   return file;
 }
 
+inline bool registered(const std::string& optimizer) {
+  const std::vector<std::string> names = optimizer_names();
+  return std::find(names.begin(), names.end(), optimizer) != names.end();
+}
+
+// The first thing that a case needs and that does not exist; "" when it can be run.
+inline std::string missing(const Json& entry) {
+  const std::string optimizer = entry["optimizer"];
+  if (!registered(optimizer)) return optimizer;
+  const OptionTable table = optimizer_options(optimizer);
+  for (const auto& [name, value] : entry["options"].items())
+    if (!find_option(table, name)) return name;
+  return entry["clip-norm"] > 0 ? "clip-norm" : "";
+}
+
+inline OptionValue option_value(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number()) return value.get<double>();
+  return value.get<std::string>();
+}
+
+// The script's defaults need not be the library's.
+inline Options golden_options(const Json& entry) {
+  Options options(optimizer_options(entry["optimizer"]));
+  for (const auto& [name, value] : entry["defaults"].items())
+    if (options.contains(name)) options.set(name, option_value(value));
+  for (const auto& [name, value] : entry["options"].items()) options.set(name, option_value(value));
+  return options;
+}
+
 // Initial values: weights ±√(6/fan_in), biases ±0.1, scales 1 ± 0.2, shifts ±0.2, in the order of the file's list of
 // parameters, of which the model may lack some.
 inline void set_golden_values(Model& model) {

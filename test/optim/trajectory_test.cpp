@@ -16,44 +16,14 @@ const std::set<std::string> not_yet = {"adan", "lamb", "sam",
 
                                        "clip-norm"};
 
-bool registered(const std::string& optimizer) {
-  const std::vector<std::string> names = optimizer_names();
-  return std::find(names.begin(), names.end(), optimizer) != names.end();
-}
-
-// The first thing that a case needs and that does not exist; "" when it can be run.
-std::string missing(const Json& entry) {
-  const std::string optimizer = entry["optimizer"];
-  if (!registered(optimizer)) return optimizer;
-  const OptionTable table = optimizer_options(optimizer);
-  for (const auto& [name, value] : entry["options"].items())
-    if (!find_option(table, name)) return name;
-  return entry["clip-norm"] > 0 ? "clip-norm" : "";
-}
-
-OptionValue option_value(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (value.is_number()) return value.get<double>();
-  return value.get<std::string>();
-}
-
 // One trajectory of the file, in double or float.
 struct Trajectory : GoldenRun {
   Trajectory(const Json& entry, DType dtype)
-      : GoldenRun(entry["optimizer"], options_of(entry), entry["micro-batches"], dtype,
+      : GoldenRun(entry["optimizer"], golden_options(entry), entry["micro-batches"], dtype,
                   static_cast<int>(entry["losses"].size())),
         lr(entry["lr"]) {}
   double step(int s) { return GoldenRun::step(s, lr * (1 - s / 40.0)); }
 
-  // The script's defaults need not be the library's.
-  static Options options_of(const Json& entry) {
-    Options options(optimizer_options(entry["optimizer"]));
-    for (const auto& [name, value] : entry["defaults"].items())
-      if (options.contains(name)) options.set(name, option_value(value));
-    for (const auto& [name, value] : entry["options"].items()) options.set(name, option_value(value));
-    return options;
-  }
   double lr;
 };
 
