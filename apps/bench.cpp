@@ -26,7 +26,8 @@ CommandLine command_line() {
   line.description =
       "step: whole training steps on a fixed batch of random 32x32x3 images, split into forward, backward and "
       "optimizer; "
-      "several optimizers take turns. kernels: each kernel on the shapes that the model gives it.";
+      "several optimizers take turns; beside it the least time that its memory traffic and arithmetic would take. "
+      "kernels: each kernel on the shapes that the model gives it.";
   line.groups = {
       {"Options",
        {{.option = {"model", std::string("resnet20"), "see train --list models"}, .placeholder = "NAME"},
@@ -79,7 +80,38 @@ Json to_json(const bench::StepResult& r) {
           {"forward_ms", r.forward_ms},
           {"backward_ms", r.backward_ms},
           {"optimizer_ms", r.optimizer_ms},
-          {"ratio_to_first", r.ratio_to_first}};
+          {"ratio_to_first", r.ratio_to_first},
+          {"launches", r.work.launches_per_step()},
+          {"bytes_moved", r.work.bytes()},
+          {"flops", r.work.flops()},
+          {"roofline_ms", r.roofline_ms},
+          {"times_roofline", r.median_ms / r.roofline_ms}};
+}
+
+Json to_json(const bench::Peaks& peaks) {
+  return {{"gbytes_per_second", peaks.bytes_per_second * 1e-9},
+          {"gflops", peaks.flops_per_second * 1e-9},
+          {"product_gflops", peaks.product_flops_per_second * 1e-9}};
+}
+
+bool emulated(Device device) {
+  return !device.is_cpu() && device_backend().emulated();
+}
+
+// What a step asks of the device, and how long that would take at the device's limits.
+void print_roofline(const bench::StepReport& report, Device device, const std::string& precision) {
+  std::printf("\n%-10s%10s%10s%10s%14s%12s\n", "one step", "launches", "GB", "GFLOP", "roofline ms", "median is");
+  for (const bench::StepResult& r : report.results) {
+    std::printf("%-10s%10.0f%10.4f%10.3f%14.4f%11.2fx\n", r.optimizer.c_str(), r.work.launches_per_step(),
+                r.work.bytes() * 1e-9, r.work.flops() * 1e-9, r.roofline_ms, r.median_ms / r.roofline_ms);
+  }
+  std::printf(
+      "Roofline: for each operation what takes longer, its bytes (each tensor once) at %.4g GB/s or its arithmetic at "
+      "%.4g GFLOP/s,\nmatrix products and convolutions (all terms of their sums) in %s at %.4g GFLOP/s; all measured "
+      "here.%s\n",
+      report.peaks.bytes_per_second * 1e-9, report.peaks.flops_per_second * 1e-9, precision.c_str(),
+      report.peaks.product_flops_per_second * 1e-9,
+      emulated(device) ? "\nThe device is emulated: the counts hold, no time says anything about a GPU." : "");
 }
 
 std::string threads_or_device(Device device) {
@@ -100,7 +132,8 @@ int run_step(Options options) {
   check_precision(options);
   kernels::set_matrix_precision(kernels::parse_matrix_precision(options.text("precision")));
   settings.record = options.flag("graph");
-  const std::vector<bench::StepResult> results = bench::bench_step(settings);
+  const bench::StepReport report = bench::bench_step(settings);
+  const std::vector<bench::StepResult>& results = report.results;
 
   if (options.flag("json")) {
     // One optimizer: its figures at the top. Several: under "results".
@@ -109,6 +142,8 @@ int run_step(Options options) {
     json["device"] = threads_or_device(settings.device);
     json["conv"] = options.text("conv");
     json["steps"] = settings.steps;
+    json["emulated"] = emulated(settings.device);
+    json["peaks"] = to_json(report.peaks);
     if (results.size() == 1)
       json.update(to_json(results.front()));
     else
@@ -125,6 +160,7 @@ int run_step(Options options) {
     std::printf("%-10s%10.2f%10.2f%10.2f%10.2f%10.2f%11.2f%11.0f%10.1f%8.3f\n", r.optimizer.c_str(), r.median_ms,
                 r.min_ms, r.max_ms, r.forward_ms, r.backward_ms, r.optimizer_ms, r.images_per_second,
                 static_cast<double>(r.peak_memory_bytes) / (1 << 20), r.ratio_to_first);
+  print_roofline(report, settings.device, options.text("precision"));
   return 0;
 }
 

@@ -98,6 +98,7 @@ void copy(const Tensor& x, Tensor& y, Write mode) {
 }
 
 void scale(Tensor& x, double factor) {
+  const WorkScope work("scale", {.bytes = 2 * bytes_of(x), .flops = static_cast<double>(x.numel())});
   ACTGRAD_DISPATCH(scale, x, x, factor);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();
@@ -108,6 +109,7 @@ void scale(Tensor& x, double factor) {
 
 void mix(Tensor& x, double a, const Tensor& y, double b) {
   check_like(x, y);
+  const WorkScope work("mix", {.bytes = 2 * bytes_of(x) + bytes_of(y), .flops = 3.0 * static_cast<double>(x.numel())});
   ACTGRAD_DISPATCH(mix, x, x, a, y, b);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();

@@ -104,6 +104,9 @@ class Backend final : public DeviceBackend {
   }
 
 #ifdef ACTGRAD_CUDA_EMULATOR
+  bool emulated() const override {
+    return true;
+  }
   // The emulator sees what goes behind a tensor's end, and who uses freed memory. A captured graph needs the cache,
   // for nothing can be allocated during a capture.
   bool keeps_memory() const override {
@@ -157,6 +160,10 @@ class Backend final : public DeviceBackend {
     }
     ACTGRAD_CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
     return std::make_unique<Graph>(graph, stream());
+  }
+
+  std::uint64_t launches() const override {
+    return cuda::launches.load(std::memory_order_relaxed);
   }
 
   void synchronize() override {

@@ -145,6 +145,7 @@ bool cudnn_available() {
 void cudnn_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, Tensor& y, Write mode) {
   const auto& plan = plan_of<Forward>(g);
   const Tensor scratch = workspace(plan.choice.memory);
+  count_launch();
   ACTGRAD_CUDNN_CHECK(cudnnConvolutionForward(handle(), &one, plan.x, x.raw(), plan.weight, weight.raw(),
                                               plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
                                               kept(mode), plan.y, y.raw()));
@@ -153,6 +154,7 @@ void cudnn_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weigh
 void cudnn_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
   const auto& plan = plan_of<BackwardData>(g);
   const Tensor scratch = workspace(plan.choice.memory);
+  count_launch();
   ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardData(handle(), &one, plan.weight, weight.raw(), plan.y, dy.raw(),
                                                    plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
                                                    kept(mode), plan.x, dx.raw()));
@@ -161,6 +163,7 @@ void cudnn_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor
 void cudnn_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
   const auto& plan = plan_of<BackwardWeight>(g);
   const Tensor scratch = workspace(plan.choice.memory);
+  count_launch();
   ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.x, x.raw(), plan.y, dy.raw(),
                                                      plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
                                                      kept(mode), plan.weight, dweight.raw()));

@@ -1,6 +1,7 @@
 // The real programs on the CUDA device.
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "test/apps/program.h"
 #include "test/cuda/parity.h"
@@ -67,6 +68,25 @@ TEST_CASE("bench times steps on the device, recorded or not") {
     CHECK(result.out.find("cuda:0") != std::string::npos);
     CHECK(result.out.find("tf32") != std::string::npos);
   }
+}
+
+TEST_CASE("a step is counted alike on the CPU and on the device, where it has launches too") {
+  if (watched() || !cuda_device()) return;
+  const auto counted = [](const std::string& device) {
+    const Result result = run("bench",
+                              "step --model resnet20 --optim adaact --batch-size 2 --steps 1 --warmup 0 --conv im2col "
+                              "--no-graph --json --device " +
+                                  device);
+    check_code(result, 0);
+    return nlohmann::json::parse(result.out);
+  };
+  const auto here = counted("cpu"), there = counted("cuda");
+  CHECK(there["bytes_moved"] == here["bytes_moved"]);
+  CHECK(there["flops"] == here["flops"]);
+  CHECK(here["launches"] == 0);
+  // At least one for each of 21 convolutions and 21 normalisations in both directions.
+  CHECK(there["launches"].get<int>() > 84);
+  CHECK(there["roofline_ms"].get<double>() > 0);
 }
 
 TEST_CASE("devices and precisions that are not there end with one line") {
