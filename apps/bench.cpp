@@ -10,7 +10,6 @@
 #include "core/device_backend.h"
 #include "core/error.h"
 #include "kernels/parallel.h"
-#include "kernels/precision.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
 
@@ -45,6 +44,8 @@ CommandLine command_line() {
         {.option = {"graph", true, "step: on CUDA, record a step once and replay it"}},
         {.option = Option{"conv", std::string("auto"), "step: convolution engine"}.one_of(
              {"auto", "im2col", "library", "winograd", "direct"})},
+        {.option = {"autotune", false, "step: on CUDA, keep the fastest algorithm of each convolution"}},
+        {.option = {"fast-nondeterministic", false, "step: on CUDA, allow algorithms without repeatable sums"}},
         {.option = {"json", false, "print JSON"}, .action = true},
         {.option = {"help", false, "print this, and stop"}, .action = true}}}};
   return line;
@@ -130,7 +131,7 @@ int run_step(Options options) {
   settings.device = Device::parse(options.text("device"));
   options.set("device", settings.device.name());
   check_precision(options);
-  kernels::set_matrix_precision(kernels::parse_matrix_precision(options.text("precision")));
+  prepare_process(options);
   settings.record = options.flag("graph");
   const bench::StepReport report = bench::bench_step(settings);
   const std::vector<bench::StepResult>& results = report.results;
@@ -141,6 +142,8 @@ int run_step(Options options) {
     json["precision"] = options.text("precision");
     json["device"] = threads_or_device(settings.device);
     json["conv"] = options.text("conv");
+    json["autotune"] = options.flag("autotune");
+    json["fast_nondeterministic"] = options.flag("fast-nondeterministic");
     json["steps"] = settings.steps;
     json["emulated"] = emulated(settings.device);
     json["peaks"] = to_json(report.peaks);

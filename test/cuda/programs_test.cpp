@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/safetensors.h"
 #include "test/apps/program.h"
 #include "test/cuda/parity.h"
 
@@ -15,6 +16,14 @@ const std::string small = " --data synthetic --train-samples 90 --test-samples 2
 void check_code(const Result& result, int code) {
   INFO(result.out << result.err);
   CHECK(result.code == code);
+}
+
+// One line "PROGRAM: …", exit code 2.
+void check_refused(const Result& result, const std::string& part) {
+  check_code(result, 2);
+  CAPTURE(result.err, part);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(result.err.find(part) != std::string::npos);
 }
 
 std::string metrics_of(const std::string& folder) {
@@ -57,6 +66,42 @@ TEST_CASE("a run on the device that was stopped goes on to the same bits") {
   CHECK(contents(stopped + "/model.safetensors") == contents(folder.file("whole") + "/model.safetensors"));
 }
 
+TEST_CASE("a tuned run resumes with the algorithms that it began with") {
+  if (watched() || !cuda_device()) return;
+  TemporaryFolder folder;
+  const std::string arguments = "--device cuda --model lenet5 --optim sgd --autotune" + small;
+  const std::string whole = folder.file("whole"), stopped = folder.file("stopped");
+  check_code(run("train", arguments + "--out " + whole), 0);
+  const auto tuned = [](const std::string& path) {
+    const auto metadata = actgrad::read_tensor_file(path + "/checkpoint.safetensors").metadata;
+    return nlohmann::json::parse(metadata.at("tuned"));
+  };
+  // Two convolutions in batches of 8, of 2 at the epoch's end, and of 20 in the test; no gradient of the images.
+  CHECK(tuned(whole).size() == 2 * (2 + 3) + 2);
+  CHECK(run("train", "--resume " + whole + " --no-autotune").err.find("--autotune cannot change on resuming") !=
+        std::string::npos);
+
+  check_code(run("train", arguments + "--epochs 1 --schedule constant --out " + stopped), 0);
+  check_code(run("train", arguments + "--schedule constant --out " + folder.file("constant")), 0);
+  // The same choices, whatever the clock says: those of the run that goes on.
+  const auto before = tuned(stopped);
+  check_code(run("train", "--resume " + stopped + " --epochs 2"), 0);
+  CHECK(tuned(stopped) == before);
+  if (actgrad::test::emulated())  // elsewhere the uninterrupted run may have chosen differently
+    CHECK(contents(stopped + "/model.safetensors") == contents(folder.file("constant") + "/model.safetensors"));
+
+  // Choices of a cuDNN that is not this one.
+  const std::string path = stopped + "/checkpoint.safetensors";
+  actgrad::TensorFile file = actgrad::read_tensor_file(path);
+  auto foreign = before;
+  for (auto& choice : foreign) choice = "cuDNN 1.2.3, algorithm 1, math 0";
+  file.metadata["tuned"] = foreign.dump();
+  actgrad::write_tensor_file(path, file, /*checksum=*/true);
+  const Result refused = run("train", "--resume " + stopped + " --epochs 3");  // says too that there are more epochs
+  check_code(refused, 2);
+  CHECK(refused.err.find("\ntrain: a convolution was tuned to 'cuDNN 1.2.3, ") != std::string::npos);
+}
+
 TEST_CASE("bench times steps on the device, recorded or not") {
   if (watched() || !cuda_device()) return;
   for (const std::string graph : {"", " --no-graph"}) {
@@ -91,11 +136,12 @@ TEST_CASE("a step is counted alike on the CPU and on the device, where it has la
 
 TEST_CASE("devices and precisions that are not there end with one line") {
   if (!cuda_device()) return;
-  for (const std::string wrong :
-       {"--device cuda:7", "--device cuda:x", "--device gpu", "--device cpu --precision tf32"}) {
-    const Result result = run("train", wrong + small);
-    check_code(result, 2);
-    CAPTURE(result.err);
-    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
-  }
+  for (const auto& [wrong, part] : std::vector<std::pair<std::string, std::string>>{
+           {"--device cuda:7", "device 'cuda:7': there "},
+           {"--device cuda:x", "unknown device 'cuda:x'"},
+           {"--device gpu", "unknown device 'gpu'"},
+           {"--device cpu --precision tf32", "--precision tf32: only on a CUDA device"},
+           {"--device cpu --autotune", "--autotune: only on a CUDA device"},
+           {"--device cpu --fast-nondeterministic", "--fast-nondeterministic: only on a CUDA device"}})
+    check_refused(run("train", wrong + small), part);
 }
