@@ -103,6 +103,9 @@ class Run {
     } catch (const LossNotFinite& error) {
       throw LossNotFinite(std::string(error.what()) + ": training stops; the last good state stays in " +
                           directory_->checkpoint() + " (a smaller --lr may help)");
+    } catch (const InternalError& error) {
+      throw InternalError(std::string(error.what()) + ": training stops; the last good state stays in " +
+                          directory_->checkpoint() + " (go on with: train --resume " + directory_->path() + ")");
     }
   }
 

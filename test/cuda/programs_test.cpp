@@ -145,3 +145,45 @@ TEST_CASE("devices and precisions that are not there end with one line") {
            {"--device cpu --fast-nondeterministic", "--fast-nondeterministic: only on a CUDA device"}})
     check_refused(run("train", wrong + small), part);
 }
+
+#ifdef ACTGRAD_CUDA_CHECKED  // the emulator can play a machine that is not as it should be
+TEST_CASE("a missing driver, a missing or an old device end with one line, and auto does without") {
+  for (const auto& [fails, part] : std::vector<std::pair<std::string, std::string>>{
+           {"no-driver", "device 'cuda': no CUDA driver is installed"},
+           {"old-driver", "device 'cuda': the driver offers CUDA 11.4, this build needs "},
+           {"no-device", "device 'cuda': no CUDA device found"},
+           {"capability-7.5", "device 'cuda': actgrad emulator has compute capability 7.5, older than 8.0"}}) {
+    const ProgramSettings machine{.environment = {"ACTGRAD_EMULATOR_FAILS=" + fails}};
+    for (const std::string program : {"train", "bench step"})
+      check_refused(run(program.substr(0, 5), program.substr(5) + " --device cuda --model mlp", machine), part);
+    const Result result = run("train", "--device auto --dry-run --data synthetic", machine);
+    check_code(result, 0);
+    CHECK(nlohmann::json::parse(result.out)["options"]["device"] == "cpu");
+  }
+}
+
+TEST_CASE("a device that fails in the middle of a run ends it with one line; the run goes on from its checkpoint") {
+  if (watched()) return;
+  TemporaryFolder folder;
+  const std::string arguments = "--device cuda --model mlp --hidden 16 --optim adaact" + small;
+  check_code(run("train", arguments + "--out " + folder.file("whole")), 0);
+  for (const std::string graph : {"", " --no-graph"}) {
+    const std::string failed = folder.file("failed" + graph.substr(std::min<std::size_t>(graph.size(), 3)));
+    const Result result = run("train", arguments + "--out " + failed + graph,
+                              {.environment = {"ACTGRAD_EMULATOR_FAILS=after:" + failed + "/summary.json"}});
+    check_code(result, 1);
+    CAPTURE(result.err);
+    CHECK(result.err.rfind("train: ", 0) == 0);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK(result.err.find("an illegal memory access was encountered") != std::string::npos);
+    CHECK(result.err.find("the last good state stays in " + failed + "/checkpoint.safetensors") != std::string::npos);
+    CHECK(result.err.find("train --resume " + failed) != std::string::npos);
+
+    const Result resumed = run("train", "--resume " + failed);
+    check_code(resumed, 0);
+    CHECK(resumed.out.find("resumed after epoch 1, batch 0") != std::string::npos);
+    CHECK(metrics_of(failed) == metrics_of(folder.file("whole")));
+    CHECK(contents(failed + "/model.safetensors") == contents(folder.file("whole") + "/model.safetensors"));
+  }
+}
+#endif
