@@ -67,11 +67,11 @@ class PyTorch:
 
 
 def bench_ours(check, case, engine, graph, steps):
-    """The results of `bench step` by optimizer."""
+    """The results of `bench step` by optimizer. `engine`: what stands behind --conv, with further options."""
     device = "cuda"
     command = [check.programs / "bench", "step", "--device", device, "--model", case["model"], "--optim",
                ",".join(case["optimizers"]), "--batch-size", case["batch"], "--precision", case["precision"], "--conv",
-               engine, "--steps", steps, "--warmup", 3 if check.rehearse else 20, "--json"]
+               *engine.split(), "--steps", steps, "--warmup", 3 if check.rehearse else 20, "--json"]
     if check.rehearse:
         command += ["--threads", check.threads]
     code, output = check.run([*command, *([] if graph else ["--no-graph"])], limit=180)
@@ -93,8 +93,9 @@ def bench_cases(check):
 def bench_case(check, case):
     """The rows of one model at one precision: all programs in turns, for several rounds."""
     rounds, steps = (1, 4) if check.rehearse else (3, 100)
-    settings = [("auto", True)] if check.rehearse else [("auto", True), ("im2col", True), ("auto", False),
-                                                        ("im2col", False)]
+    settings = [("auto", True), ("auto --autotune", True)]
+    if not check.rehearse:
+        settings += [("im2col", True), ("auto", False), ("im2col", False), ("auto --fast-nondeterministic", True)]
     names = ["eager sgd", "compile sgd", "eager adam", "eager adamw", "eager adaact", "eager adaact-sum"]
     ours, theirs, notes, engine_failures = {}, {}, {}, {}
     worker = None
@@ -145,6 +146,9 @@ def bench_case(check, case):
                 figures[kind] = {"ms": statistics.median(rounds_of), "rounds_ms": rounds_of,
                                  "ratio": statistics.median(a / b for a, b in zip(rounds_of, times))}  # round by round
         result = f"{figures['ms']:.3f} ms ({min(times):.3f}–{max(times):.3f}); {figures['ratio_to_sgd']:.3f} × SGD"
+        figures |= {key: results[0][key] for key in ("launches", "bytes_moved", "flops", "roofline_ms")}
+        figures["times_roofline"] = figures["ms"] / figures["roofline_ms"]
+        result += f"; {figures['times_roofline']:.2f} × roofline, {figures['launches']:.0f} launches"
         rows.append(row(f"{label}, {name}, --conv {engine}, {'graph' if graph else 'no graph'}", case["precision"],
                         result, **figures))
     for (engine, graph), reason in engine_failures.items():

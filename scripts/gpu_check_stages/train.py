@@ -1,5 +1,6 @@
 """train: real runs of a few epochs; stopped and resumed they must give the same bits."""
 
+import shutil
 import signal
 import statistics
 import subprocess
@@ -20,8 +21,8 @@ def metrics(folder):
     return [dict(zip(lines[0].split(","), line.split(","))) for line in lines[1:]]
 
 
-def stopped_and_resumed(check, command, folder):
-    """Starts a run, stops it by SIGINT after its first epoch, resumes it. None, or why this did not work."""
+def stop_after_epoch(check, command, folder):
+    """Starts a run and stops it by SIGINT after its first epoch. None, or why this did not work."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen([*map(str, command), "--out", str(folder)], stdout=output, stderr=output,
                                    env=check.environment())
@@ -37,10 +38,30 @@ def stopped_and_resumed(check, command, folder):
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    if process.returncode == 0:
-        return "the run had ended before it could be stopped"
+    return "the run had ended before it could be stopped" if process.returncode == 0 else None
+
+
+def resume(check, folder):
+    """None, or why this did not work."""
     code, text = check.run([check.programs / "train", "--resume", folder])
     return None if code == 0 else "out of time" if code is None else f"--resume failed: {last_line(text)}"
+
+
+def same_bits_row(what, reason, folder, other):
+    if reason:
+        return row(what, "tf32", reason, FAILED if reason.startswith("--resume") else NOT_RUN)
+    same = (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    return row(what, "tf32", "the same bits" if same else "other weights", PASSED if same else FAILED)
+
+
+def tuned_row(check, command, folder, what):
+    """Two runs may tune differently; but both halves of one that was stopped use the same algorithms."""
+    first, second = folder / "tuned", folder / "tuned-again"
+    reason = stop_after_epoch(check, [*command, "--autotune"], first)
+    if not reason:
+        shutil.copytree(first, second)
+        reason = resume(check, first) or resume(check, second)
+    return same_bits_row(what, reason, first, second)
 
 
 def stage_train(check):
@@ -72,15 +93,10 @@ def stage_train(check):
                         f"(the first {seconds[0]:.3f} s)", epochs=epoch_rows, data=data_name,
                         seconds_per_epoch=statistics.median(seconds[1:]), test_accuracy=accuracy))
 
-        reason = stopped_and_resumed(check, on_gpu, folder / "stopped")
-        what = f"{model}, stopped after an epoch and resumed"
-        if reason:
-            rows.append(row(what, "tf32", reason, FAILED if reason.startswith("--resume") else NOT_RUN))
-        else:
-            same = ((folder / "stopped/model.safetensors").read_bytes()
-                    == (folder / "whole/model.safetensors").read_bytes())
-            rows.append(row(what, "tf32", "the same bits" if same else "other weights than without the stop",
-                            PASSED if same else FAILED))
+        stopped = folder / "stopped"
+        reason = stop_after_epoch(check, on_gpu, stopped) or resume(check, stopped)
+        rows.append(same_bits_row(f"{model}, stopped after an epoch and resumed", reason, stopped, folder / "whole"))
+        rows.append(tuned_row(check, on_gpu, folder, f"{model}, tuned, stopped after an epoch and resumed twice"))
 
         what = f"{model}, adaact, {data_name}, 1 epoch on the CPU"
         code, output = check.run([*command, "--device", "cpu", "--epochs", 1, "--out", folder / "cpu"])
