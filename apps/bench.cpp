@@ -10,7 +10,6 @@
 #include "core/device_backend.h"
 #include "core/error.h"
 #include "kernels/parallel.h"
-#include "kernels/precision.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
 
@@ -26,7 +25,8 @@ CommandLine command_line() {
   line.description =
       "step: whole training steps on a fixed batch of random 32x32x3 images, split into forward, backward and "
       "optimizer; "
-      "several optimizers take turns. kernels: each kernel on the shapes that the model gives it.";
+      "several optimizers take turns; beside it the least time that its memory traffic and arithmetic would take. "
+      "kernels: each kernel on the shapes that the model gives it.";
   line.groups = {
       {"Options",
        {{.option = {"model", std::string("resnet20"), "see train --list models"}, .placeholder = "NAME"},
@@ -44,6 +44,8 @@ CommandLine command_line() {
         {.option = {"graph", true, "step: on CUDA, record a step once and replay it"}},
         {.option = Option{"conv", std::string("auto"), "step: convolution engine"}.one_of(
              {"auto", "im2col", "library", "winograd", "direct"})},
+        {.option = {"autotune", false, "step: on CUDA, keep the fastest algorithm of each convolution"}},
+        {.option = {"fast-nondeterministic", false, "step: on CUDA, allow algorithms without repeatable sums"}},
         {.option = {"json", false, "print JSON"}, .action = true},
         {.option = {"help", false, "print this, and stop"}, .action = true}}}};
   return line;
@@ -79,7 +81,38 @@ Json to_json(const bench::StepResult& r) {
           {"forward_ms", r.forward_ms},
           {"backward_ms", r.backward_ms},
           {"optimizer_ms", r.optimizer_ms},
-          {"ratio_to_first", r.ratio_to_first}};
+          {"ratio_to_first", r.ratio_to_first},
+          {"launches", r.work.launches_per_step()},
+          {"bytes_moved", r.work.bytes()},
+          {"flops", r.work.flops()},
+          {"roofline_ms", r.roofline_ms},
+          {"times_roofline", r.median_ms / r.roofline_ms}};
+}
+
+Json to_json(const bench::Peaks& peaks) {
+  return {{"gbytes_per_second", peaks.bytes_per_second * 1e-9},
+          {"gflops", peaks.flops_per_second * 1e-9},
+          {"product_gflops", peaks.product_flops_per_second * 1e-9}};
+}
+
+bool emulated(Device device) {
+  return !device.is_cpu() && device_backend().emulated();
+}
+
+// What a step asks of the device, and how long that would take at the device's limits.
+void print_roofline(const bench::StepReport& report, Device device, const std::string& precision) {
+  std::printf("\n%-10s%10s%10s%10s%14s%12s\n", "one step", "launches", "GB", "GFLOP", "roofline ms", "median is");
+  for (const bench::StepResult& r : report.results) {
+    std::printf("%-10s%10.0f%10.4f%10.3f%14.4f%11.2fx\n", r.optimizer.c_str(), r.work.launches_per_step(),
+                r.work.bytes() * 1e-9, r.work.flops() * 1e-9, r.roofline_ms, r.median_ms / r.roofline_ms);
+  }
+  std::printf(
+      "Roofline: for each operation what takes longer, its bytes (each tensor once) at %.4g GB/s or its arithmetic at "
+      "%.4g GFLOP/s,\nmatrix products and convolutions (all terms of their sums) in %s at %.4g GFLOP/s; all measured "
+      "here.%s\n",
+      report.peaks.bytes_per_second * 1e-9, report.peaks.flops_per_second * 1e-9, precision.c_str(),
+      report.peaks.product_flops_per_second * 1e-9,
+      emulated(device) ? "\nThe device is emulated: the counts hold, no time says anything about a GPU." : "");
 }
 
 std::string threads_or_device(Device device) {
@@ -98,9 +131,10 @@ int run_step(Options options) {
   settings.device = Device::parse(options.text("device"));
   options.set("device", settings.device.name());
   check_precision(options);
-  kernels::set_matrix_precision(kernels::parse_matrix_precision(options.text("precision")));
+  prepare_process(options);
   settings.record = options.flag("graph");
-  const std::vector<bench::StepResult> results = bench::bench_step(settings);
+  const bench::StepReport report = bench::bench_step(settings);
+  const std::vector<bench::StepResult>& results = report.results;
 
   if (options.flag("json")) {
     // One optimizer: its figures at the top. Several: under "results".
@@ -108,7 +142,11 @@ int run_step(Options options) {
     json["precision"] = options.text("precision");
     json["device"] = threads_or_device(settings.device);
     json["conv"] = options.text("conv");
+    json["autotune"] = options.flag("autotune");
+    json["fast_nondeterministic"] = options.flag("fast-nondeterministic");
     json["steps"] = settings.steps;
+    json["emulated"] = emulated(settings.device);
+    json["peaks"] = to_json(report.peaks);
     if (results.size() == 1)
       json.update(to_json(results.front()));
     else
@@ -125,6 +163,7 @@ int run_step(Options options) {
     std::printf("%-10s%10.2f%10.2f%10.2f%10.2f%10.2f%11.2f%11.0f%10.1f%8.3f\n", r.optimizer.c_str(), r.median_ms,
                 r.min_ms, r.max_ms, r.forward_ms, r.backward_ms, r.optimizer_ms, r.images_per_second,
                 static_cast<double>(r.peak_memory_bytes) / (1 << 20), r.ratio_to_first);
+  print_roofline(report, settings.device, options.text("precision"));
   return 0;
 }
 

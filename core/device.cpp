@@ -26,7 +26,7 @@ std::vector<std::filesystem::path> module_places() {
   if (const char* const given = std::getenv("ACTGRAD_CUDA_MODULE")) return {given};
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  return {folder / module_name, folder / "../lib" / module_name, module_name};
+  return {folder / module_name, folder / ".." / ACTGRAD_LIBRARY_FOLDER / module_name, module_name};
 }
 
 // Loading registers the backend and the kernels: see kernels/registry.h.

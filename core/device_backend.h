@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +26,8 @@ class DeviceBackend {
 
   virtual int device_count() = 0;
   virtual std::string description(int device) = 0;  // one line for people
+  // Whether a program plays the device: what it does is right, how long it takes says nothing.
+  virtual bool emulated() const { return false; }
   // Makes the device the calling thread's. Throws UserError when it cannot be used.
   virtual void select(int device) = 0;
 
@@ -49,6 +52,9 @@ class DeviceBackend {
 
   // Calls `work` and records what it gives to the device, without doing it. `work` must not wait for the device.
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
+
+  // How many kernels were given to the device so far, without replays of recordings; a library's call counts as one.
+  virtual std::uint64_t launches() const = 0;
 
   // Returns when the device has done all work given to it; throws InternalError if some of it failed.
   virtual void synchronize() = 0;

@@ -69,6 +69,8 @@ void gather_images(const Tensor& images, const Tensor& order, const StepValue<Da
                 images.shape().to_string() + " to " + y.shape().to_string());
   ACTGRAD_CHECK((table.shape() == Shape{channels, 256} && table.dtype() == y.dtype()), "one mean and std per channel");
   ACTGRAD_CHECK(augmentation.padding >= 0, "padding");
+  const double pixels_read = static_cast<double>(y.numel());  // a byte each
+  const WorkScope work("gather_images", {.bytes = pixels_read + bytes_of(y, table)});
   ACTGRAD_DISPATCH(gather_images, images, images, order, position, offset, table, augmentation, y);
   const auto* const pixels = images.data<std::uint8_t>();
   const std::int32_t* const chosen = chosen_images(order, position.value(), offset, count, images.dim(0));
@@ -88,6 +90,7 @@ void gather_images(const Tensor& images, const Tensor& order, const StepValue<Da
 void gather_labels(const Tensor& labels, const Tensor& order, const StepValue<DataPosition>& position,
                    std::int64_t offset, Tensor& y) {
   const std::int64_t count = y.numel();
+  const WorkScope work("gather_labels", {.bytes = 3 * bytes_of(y)});  // place, label, result
   ACTGRAD_DISPATCH(gather_labels, labels, labels, order, position, offset, y);
   const std::int32_t* const chosen = chosen_images(order, position.value(), offset, count, labels.numel());
   const std::int32_t* const all = labels.data<std::int32_t>();

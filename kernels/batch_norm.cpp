@@ -296,6 +296,17 @@ void factors_from_variance(const Tensor& variance, const Tensor& scale, double e
   }
 }
 
+// Operations on each number: formulas.h's, and those of the sums over the batch.
+double flops_forward(const Tensor& x, bool sums, bool residual, bool relu) {
+  return static_cast<double>(x.numel()) * (3 + 4 * sums + residual + relu);
+}
+Work work_backward(const Tensor& dy, const Tensor& x, const Tensor& y, Mask mask, const BatchNormGradients& to) {
+  const double bytes = bytes_of(dy, x) + (mask == Mask::from_y ? bytes_of(y) : 0) + bytes_of(to.dx, to.dx_mode) +
+                       bytes_of(to.dresidual, to.dresidual_mode) + bytes_of(to.dscale, to.dscale_mode) +
+                       bytes_of(to.dshift, to.dshift_mode);
+  return {.bytes = bytes, .flops = static_cast<double>(x.numel()) * (9 + (mask != Mask::none))};
+}
+
 }  // namespace
 
 void batch_norm_forward_training(const Tensor& x, const Tensor& residual, const Tensor& scale, const Tensor& shift,
@@ -307,6 +318,10 @@ void batch_norm_forward_training(const Tensor& x, const Tensor& residual, const 
   for (const Tensor& vector : {scale, shift, running_mean, running_variance, mean, inverse_std})
     check_channels(m, x, vector);
   ACTGRAD_CHECK(m.rows > 1, "batch norm needs more than one value per channel: " + x.shape().to_string());
+  const WorkScope work("batch_norm_forward_training",
+                       {.bytes = bytes_of(x, residual, scale, shift, y, mean, inverse_std) +
+                                 2 * bytes_of(running_mean, running_variance),
+                        .flops = flops_forward(x, true, static_cast<bool>(residual), options.relu)});
   ACTGRAD_DISPATCH(batch_norm_forward_training, x, x, residual, scale, shift, running_mean, running_variance, options,
                    y, mean, inverse_std);
   visit_floating(x.dtype(), [&]<class T>() {
@@ -338,6 +353,9 @@ void batch_norm_forward_evaluation(const Tensor& x, const Tensor& residual, cons
   check_like(x, y);
   if (residual) check_like(x, residual);
   for (const Tensor& vector : {scale, shift, running_mean, running_variance}) check_channels(m, x, vector);
+  const WorkScope work("batch_norm_forward_evaluation",
+                       {.bytes = bytes_of(x, residual, scale, shift, running_mean, running_variance, y),
+                        .flops = flops_forward(x, false, static_cast<bool>(residual), options.relu)});
   ACTGRAD_DISPATCH(batch_norm_forward_evaluation, x, x, residual, scale, shift, running_mean, running_variance, options,
                    y);
   visit_floating(x.dtype(), [&]<class T>() {
@@ -359,6 +377,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& y, boo
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, shift, mean, inverse_std}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  const WorkScope work("batch_norm_backward", work_backward(dy, x, y, mask, gradients));
   ACTGRAD_DISPATCH(batch_norm_backward, x, dy, x, y, has_residual, scale, shift, mean, inverse_std, options, gradients);
   visit_floating(x.dtype(), [&]<class T>() {
     const Tensor factor_scratch = Tensor::empty({m.channels}, x.dtype());
@@ -383,6 +402,7 @@ void batch_norm_backward_evaluation(const Tensor& dy, const Tensor& x, const Ten
   if (mask == Mask::from_y) check_like(x, y);
   for (const Tensor& vector : {scale, running_mean, running_variance}) check_channels(m, x, vector);
   check_gradients(m, x, gradients);
+  const WorkScope work("batch_norm_backward_evaluation", work_backward(dy, x, y, mask, gradients));
   ACTGRAD_DISPATCH(batch_norm_backward_evaluation, x, dy, x, y, scale, running_mean, running_variance, options,
                    gradients);
   visit_floating(x.dtype(), [&]<class T>() {

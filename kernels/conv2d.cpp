@@ -17,6 +17,12 @@ void check_shapes(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight
   ACTGRAD_CHECK(weight.dtype() == x.dtype() && y.dtype() == x.dtype(), "dtypes differ");
 }
 
+// Every output is a sum of products over its patch, in any direction: what an engine saves does not count.
+Work work_of(const Conv2dGeometry& g, double bytes) {
+  return {
+      .bytes = bytes, .flops = 2.0 * static_cast<double>(g.output_shape().numel() * g.patch_size()), .product = true};
+}
+
 }  // namespace
 
 ConvEngine parse_conv_engine(const std::string& text) {
@@ -54,6 +60,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
                     ConvEngine engine) {
   check_shapes(g, x, weight, y);
   ACTGRAD_CHECK(!bias || bias.shape() == Shape{g.out_channels}, bias.shape().to_string());
+  const WorkScope work("conv2d_forward", work_of(g, bytes_of(x, weight, bias, y)));
   ACTGRAD_DISPATCH(conv2d_forward, x, g, x, weight, bias, y, engine);
   switch (engine_for(g, x.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::forward(g, x, weight, bias, y);
@@ -66,6 +73,7 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
                           ConvEngine engine) {
   check_shapes(g, dx, weight, dy);
+  const WorkScope work("conv2d_backward_data", work_of(g, bytes_of(dy, weight) + bytes_of(dx, mode)));
   ACTGRAD_DISPATCH(conv2d_backward_data, dy, g, dy, weight, dx, mode, engine);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_data(g, dy, weight, dx, mode);
@@ -78,6 +86,7 @@ void conv2d_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tenso
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
                             ConvEngine engine) {
   check_shapes(g, x, dweight, dy);
+  const WorkScope work("conv2d_backward_weight", work_of(g, bytes_of(dy, x) + bytes_of(dweight, mode)));
   ACTGRAD_DISPATCH(conv2d_backward_weight, dy, g, dy, x, dweight, mode, engine);
   switch (engine_for(g, dy.dtype(), engine)) {
     case ConvEngine::winograd: return winograd::backward_weight(g, dy, x, dweight, mode);

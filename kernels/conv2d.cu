@@ -4,7 +4,11 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
+#include "kernels/algorithm_choice.h"
+#include "kernels/cuda/autotune.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/cudnn_convolution.h"
 #include "kernels/cuda/im2col.h"
@@ -17,11 +21,41 @@
 namespace actgrad::kernels {
 namespace {
 
-// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32, of which it can round the
-// factors to TF32 but not to bfloat16.
+const std::string ours = "im2col";
+
+// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32.
 bool by_library(const Tensor& x, ConvEngine engine) {
-  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0 &&
-         matrix_precision() != MatrixPrecision::bf16;
+  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0;
+}
+
+// "conv2d backward_data (128, 32, 32, 16) * (16, 3, 3, 16), stride 1, padding 1, dilation 1, auto, tf32"
+std::string describe(cuda::ConvDirection direction, const Conv2dGeometry& g, const Tensor& x, ConvEngine engine) {
+  constexpr const char* directions[] = {"forward", "backward_data", "backward_weight"};
+  constexpr const char* precisions[] = {"fp32", "tf32", "bf16"};
+  const auto number = [](std::int64_t value) { return std::to_string(value); };
+  return std::string("conv2d ") + directions[static_cast<int>(direction)] + " " + g.input_shape().to_string() + " * " +
+         g.weight_shape().to_string() + ", stride " + number(g.stride) + ", padding " + number(g.padding) +
+         ", dilation " + number(g.dilation) + ", " + name_of(engine) + ", " +
+         (x.dtype() == DType::float64 ? "fp64" : precisions[static_cast<int>(matrix_precision())]);
+}
+
+// Calls run(algorithm, result, mode) with the algorithm that shall compute: the one that cuDNN expects to be fastest,
+// or our im2col; tuned, the fastest of all cuDNN's, and with --conv auto of ours too. While they are tried, they write
+// into another tensor.
+template <class Run>
+void compute(cuda::ConvDirection direction, const Conv2dGeometry& g, const Tensor& x, ConvEngine engine, Tensor& result,
+             Write mode, const Run& run) {
+  const bool library = by_library(x, engine);
+  if (!algorithm_policy().autotune || engine == ConvEngine::im2col)
+    return run(library ? cuda::cudnn_algorithms(direction, g).front() : ours, result, mode);
+  std::vector<std::string> names;
+  if (library) names = cuda::cudnn_algorithms(direction, g);
+  if (!library || engine == ConvEngine::automatic) names.push_back(ours);
+  const auto attempt = [&](const std::string& name) {
+    Tensor scratch = Tensor::empty(result.shape(), result.dtype(), result.device());
+    run(name, scratch, Write::overwrite);
+  };
+  run(cuda::fastest(describe(direction, g, x, engine), names, attempt), result, mode);
 }
 
 // Calls f(first, count, group, columns) for blocks of images whose column matrices take a quarter of a gigabyte at
@@ -37,12 +71,8 @@ void for_each_block(const Conv2dGeometry& g, Device device, F&& f) {
       f(first, std::min(images, g.batch - first), group, columns.data<T>());
 }
 
-void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
-             ConvEngine engine) {
+void im2col_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, Tensor& y, Write mode) {
   const std::int64_t positions = g.out_height() * g.out_width(), patch = g.patch_size(), out = g.group_out();
-  const Write mode = bias ? Write::accumulate : Write::overwrite;
-  if (bias) bias_forward(bias, y);
-  if (by_library(x, engine)) return cuda::cudnn_forward(g, x, weight, y, mode);
   visit_floating(x.dtype(), [&]<class T>() {
     for_each_block<T>(g, x.device(), [&](std::int64_t first, std::int64_t count, std::int64_t group, T* columns) {
       cuda::im2col(g, x.data<T>(), first, count, group, columns);
@@ -53,9 +83,7 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
   });
 }
 
-void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
-                   ConvEngine engine) {
-  if (by_library(dy, engine)) return cuda::cudnn_backward_data(g, dy, weight, dx, mode);
+void im2col_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
   const std::int64_t positions = g.out_height() * g.out_width(), patch = g.patch_size(), out = g.group_out();
   visit_floating(dy.dtype(), [&]<class T>() {
     for_each_block<T>(g, dy.device(), [&](std::int64_t first, std::int64_t count, std::int64_t group, T* columns) {
@@ -68,9 +96,7 @@ void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weig
   });
 }
 
-void backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
-                     ConvEngine engine) {
-  if (by_library(dy, engine)) return cuda::cudnn_backward_weight(g, dy, x, dweight, mode);
+void im2col_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
   const std::int64_t positions = g.out_height() * g.out_width(), patch = g.patch_size(), out = g.group_out();
   if (g.batch == 0 && mode == Write::overwrite) dweight.fill_zero();
   visit_floating(dy.dtype(), [&]<class T>() {
@@ -82,6 +108,35 @@ void backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
                  first == 0 ? mode : Write::accumulate);
     });
   });
+}
+
+void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y,
+             ConvEngine engine) {
+  if (bias) bias_forward(bias, y);
+  const Write mode = bias ? Write::accumulate : Write::overwrite;
+  compute(cuda::ConvDirection::forward, g, x, engine, y, mode,
+          [&](const std::string& algorithm, Tensor& to, Write how) {
+            algorithm == ours ? im2col_forward(g, x, weight, to, how)
+                              : cuda::cudnn_forward(g, algorithm, x, weight, to, how);
+          });
+}
+
+void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode,
+                   ConvEngine engine) {
+  compute(cuda::ConvDirection::backward_data, g, dy, engine, dx, mode,
+          [&](const std::string& algorithm, Tensor& to, Write how) {
+            algorithm == ours ? im2col_backward_data(g, dy, weight, to, how)
+                              : cuda::cudnn_backward_data(g, algorithm, dy, weight, to, how);
+          });
+}
+
+void backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode,
+                     ConvEngine engine) {
+  compute(cuda::ConvDirection::backward_weight, g, dy, engine, dweight, mode,
+          [&](const std::string& algorithm, Tensor& to, Write how) {
+            algorithm == ours ? im2col_backward_weight(g, dy, x, to, how)
+                              : cuda::cudnn_backward_weight(g, algorithm, dy, x, to, how);
+          });
 }
 
 }  // namespace

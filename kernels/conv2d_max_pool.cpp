@@ -10,6 +10,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
 #include "kernels/tile.h"
+#include "kernels/work.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -95,6 +96,9 @@ void add_image(const Layout<T>& layout, const T* x, const T* dp, const std::uint
 void conv2d_max_pool_forward(const Conv2dGeometry& g, const PoolGeometry& pool, const Tensor& x, const Tensor& weight,
                              const Tensor& bias, Tensor& p, Tensor& argmax, ConvEngine engine) {
   ACTGRAD_CHECK(p.shape() == pooled_shape(g, pool) && (!argmax || argmax.shape() == p.shape()), p.shape().to_string());
+  const double products = 2.0 * static_cast<double>(g.output_shape().numel() * g.patch_size());
+  const WorkScope work("conv2d_max_pool_forward",
+                       {.bytes = bytes_of(x, weight, bias, p, argmax), .flops = products, .product = true});
   const bool tiles = pool.stride == pool.size && pool.padding == 0 && pool.size <= 16;
   if (tiles && engine_for(g, x.dtype(), engine) == ConvEngine::direct) {
     direct_max_pool_forward(g, pool.size, x, weight, bias, p, argmax);
@@ -114,6 +118,9 @@ void max_pool_backward_weight(const Conv2dGeometry& g, const PoolGeometry& pool,
   ACTGRAD_CHECK(max_pool_backward_weight_supports(g, pool), "convolution and pooling");
   ACTGRAD_CHECK(dp.shape() == pooled_shape(g, pool) && argmax.shape() == dp.shape(), dp.shape().to_string());
   ACTGRAD_CHECK(x.shape() == g.input_shape() && dweight.shape() == g.weight_shape(), x.shape().to_string());
+  const WorkScope work("max_pool_backward_weight", {.bytes = bytes_of(dp, argmax, x) + bytes_of(dweight, mode),
+                                                    .flops = 2.0 * static_cast<double>(dp.numel() * g.patch_size()),
+                                                    .product = true});
   visit_floating(x.dtype(), [&]<class T>() {
     const Layout<T> layout(g, pool);
     const std::int64_t image = g.height * g.width * g.in_channels, pooled = g.batch ? dp.numel() / g.batch : 0;

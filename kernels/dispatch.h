@@ -18,4 +18,11 @@ decltype(auto) visit_floating(DType dtype, F&& f) {
   }
 }
 
+// The same with bfloat16 too, which is for storing only.
+template <class F>
+decltype(auto) visit_any_floating(DType dtype, F&& f) {
+  if (dtype == DType::bfloat16) return std::forward<F>(f).template operator()<bfloat16>();
+  return visit_floating(dtype, std::forward<F>(f));
+}
+
 }  // namespace actgrad::kernels

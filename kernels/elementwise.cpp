@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "core/random.h"
+#include "kernels/bfloat16.h"
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
 #include "kernels/registry.h"
@@ -98,6 +99,7 @@ void copy(const Tensor& x, Tensor& y, Write mode) {
 }
 
 void scale(Tensor& x, double factor) {
+  const WorkScope work("scale", {.bytes = 2 * bytes_of(x), .flops = static_cast<double>(x.numel())});
   ACTGRAD_DISPATCH(scale, x, x, factor);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();
@@ -108,6 +110,7 @@ void scale(Tensor& x, double factor) {
 
 void mix(Tensor& x, double a, const Tensor& y, double b) {
   check_like(x, y);
+  const WorkScope work("mix", {.bytes = 2 * bytes_of(x) + bytes_of(y), .flops = 3.0 * static_cast<double>(x.numel())});
   ACTGRAD_DISPATCH(mix, x, x, a, y, b);
   visit_floating(x.dtype(), [&]<class T>() {
     T* const values = x.data<T>();
@@ -125,13 +128,20 @@ void fill(Tensor& x, double value) {
   });
 }
 
-void cast(const Tensor& x, Tensor& y) {
+void cast(const Tensor& x, Tensor& y, Write mode) {
   ACTGRAD_CHECK(x.shape() == y.shape(), x.shape().to_string() + " to " + y.shape().to_string());
-  ACTGRAD_DISPATCH(cast, x, x, y);
-  visit_floating(x.dtype(), [&]<class From>() {
+  ACTGRAD_DISPATCH(cast, x, x, y, mode);
+  visit_any_floating(x.dtype(), [&]<class From>() {
     const From* const in = x.data<From>();
-    visit_floating(y.dtype(), [&]<class To>() {
-      write_each<To>(y, Write::overwrite, [=](std::int64_t i) { return static_cast<To>(in[i]); });
+    visit_any_floating(y.dtype(), [&]<class To>() {
+      const auto value = [=](std::int64_t i) { return formulas::converted<To>(in[i]); };
+      if constexpr (std::is_same_v<To, bfloat16>) {
+        ACTGRAD_CHECK(mode == Write::overwrite, "no sums in bfloat16");
+        To* const out = y.data<To>();
+        for_each_element(y.numel(), [=](std::int64_t i) { out[i] = value(i); });
+      } else {
+        write_each<To>(y, mode, value);
+      }
     });
   });
 }

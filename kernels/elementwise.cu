@@ -1,6 +1,7 @@
 #include "kernels/elementwise.h"
 
 #include "core/random.h"
+#include "kernels/bfloat16.h"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/dispatch.h"
@@ -75,13 +76,20 @@ void fill_of(Tensor& x, double value) {
 }
 
 template <class From, class To>
-void cast_elements(const Tensor& x, Tensor& y) {
-  write_each<To>(
-      y, Write::overwrite, [] __device__(From v) { return static_cast<To>(v); }, in<From>(x));
+void cast_elements(const Tensor& x, Tensor& y, Write mode) {
+  const auto value = [] __device__(From v) { return formulas::converted<To>(v); };
+  if constexpr (std::is_same_v<To, bfloat16>) {
+    ACTGRAD_CHECK(mode == Write::overwrite, "no sums in bfloat16");
+    cuda::for_each_element(
+        y.numel(), [=] __device__(To & out, const From& v) { out = value(v); }, Out<To>{y.data<To>()}, in<From>(x));
+  } else {
+    write_each<To>(y, mode, value, in<From>(x));
+  }
 }
-template <class From>
-void cast_of(const Tensor& x, Tensor& y) {
-  y.dtype() == DType::float64 ? cast_elements<From, double>(x, y) : cast_elements<From, float>(x, y);
+void cast_any(const Tensor& x, Tensor& y, Write mode) {
+  visit_any_floating(x.dtype(), [&]<class From>() {
+    visit_any_floating(y.dtype(), [&]<class To>() { cast_elements<From, To>(x, y, mode); });
+  });
 }
 
 // Σ term(x[i]), back on the host: waits for the device.
@@ -160,7 +168,7 @@ ACTGRAD_CUDA_KERNEL_BY_DTYPE(copy, copy_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(scale, scale_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(mix, mix_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(fill, fill_of);
-ACTGRAD_CUDA_KERNEL_BY_DTYPE(cast, cast_of);
+ACTGRAD_CUDA_KERNEL(cast, cast_any);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(sum, sum_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(sum_of_squares, sum_of_squares_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(all_finite, all_finite_of);

@@ -14,7 +14,9 @@ void copy(const Tensor& x, Tensor& y, Write mode);         // y = x, or y += x
 void scale(Tensor& x, double factor);                      // x *= factor
 void mix(Tensor& x, double a, const Tensor& y, double b);  // x = a·x + b·y
 void fill(Tensor& x, double value);
-void cast(const Tensor& x, Tensor& y);  // float32 <-> float64, same shape
+// y = x or y += x, of the same shape: float32, float64, bfloat16 in any pairing. To bfloat16: rounded to the nearest,
+// of which nothing can be added to.
+void cast(const Tensor& x, Tensor& y, Write mode = Write::overwrite);
 
 double sum(const Tensor& x);             // accumulated in double
 double sum_of_squares(const Tensor& x);  // accumulated in double

@@ -17,11 +17,16 @@ std::int64_t rows_of(const Tensor& x, std::int64_t columns) {
   return columns ? x.numel() / columns : 0;
 }
 
+Work work_of(std::int64_t rows, std::int64_t in, std::int64_t out, double bytes) {
+  return {.bytes = bytes, .flops = 2.0 * static_cast<double>(rows * in * out), .product = true};
+}
+
 }  // namespace
 
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(x, in);
   ACTGRAD_CHECK(rows_of(y, out) == rows && (!bias || bias.numel() == out), y.shape().to_string());
+  const WorkScope work("linear_forward", work_of(rows, in, out, bytes_of(x, weight, bias, y)));
   ACTGRAD_DISPATCH(linear_forward, x, x, weight, bias, y);
   if (bias) bias_forward(bias, y);
   visit_floating(x.dtype(), [&]<class T>() {
@@ -33,6 +38,7 @@ void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, T
 void linear_backward_input(const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1), rows = rows_of(dy, out);
   ACTGRAD_CHECK(rows_of(dx, in) == rows, dx.shape().to_string());
+  const WorkScope work("linear_backward_input", work_of(rows, in, out, bytes_of(dy, weight) + bytes_of(dx, mode)));
   ACTGRAD_DISPATCH(linear_backward_input, dy, dy, weight, dx, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     gemm(Transpose::no, Transpose::no, rows, in, out, dy.data<T>(), out, weight.data<T>(), in, dx.data<T>(), in, mode);
@@ -42,6 +48,7 @@ void linear_backward_input(const Tensor& dy, const Tensor& weight, Tensor& dx, W
 void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
   const std::int64_t out = dweight.dim(0), in = dweight.dim(1), rows = rows_of(dy, out);
   ACTGRAD_CHECK(rows_of(x, in) == rows, x.shape().to_string());
+  const WorkScope work("linear_backward_weight", work_of(rows, in, out, bytes_of(dy, x) + bytes_of(dweight, mode)));
   ACTGRAD_DISPATCH(linear_backward_weight, dy, dy, x, dweight, mode);
   visit_floating(dy.dtype(), [&]<class T>() {
     gemm(Transpose::yes, Transpose::no, out, in, rows, dy.data<T>(), out, x.data<T>(), in, dweight.data<T>(), in, mode);

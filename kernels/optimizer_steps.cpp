@@ -14,6 +14,9 @@ void sgd_step(Tensor& p, const Tensor& g, Tensor& buffer, const StepValue<SgdSte
   check_like(p, g);
   ACTGRAD_CHECK(static_cast<bool>(buffer) == (step.value().momentum != 0), "a buffer goes with momentum");
   if (buffer) check_like(p, buffer);
+  const double flops = buffer ? (step.value().nesterov ? 9 : 7) : 4;  // for each parameter: see formulas.h
+  const WorkScope work(
+      "sgd_step", {.bytes = 2 * bytes_of(p, buffer) + bytes_of(g), .flops = flops * static_cast<double>(p.numel())});
   ACTGRAD_DISPATCH(sgd_step, p, p, g, buffer, step);
   visit_floating(p.dtype(), [&]<class T>() {
     const auto k = formulas::sgd_constants<T>(step.value());
@@ -34,6 +37,8 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue
   check_like(p, g);
   check_like(p, m);
   check_like(p, v);
+  const WorkScope work("adam_step",
+                       {.bytes = 2 * bytes_of(p, m, v) + bytes_of(g), .flops = 16.0 * static_cast<double>(p.numel())});
   ACTGRAD_DISPATCH(adam_step, p, p, g, m, v, step);
   visit_floating(p.dtype(), [&]<class T>() {
     const auto k = formulas::adam_constants<T>(step.value());
@@ -85,6 +90,17 @@ void step_piece(const AdaActPiece& piece, Range range, T* p, const T* g, T* m, c
   }
 }
 
+// Weighted layers' elements read and write p and m and read g, the others read and write p and read g.
+Work work_of(const AdaActPieces& pieces, const Tensor& p, const Tensor& rates) {
+  Work work{.bytes = bytes_of(rates)};
+  for (const AdaActPiece& piece : pieces.list()) {
+    const double count = static_cast<double>(piece.end - piece.begin);
+    work.bytes += (piece.rate < 0 ? 3 : 5) * count * static_cast<double>(size_of(p.dtype()));
+    work.flops += (piece.rate < 0 ? 3 : 7) * count;
+  }
+  return work;
+}
+
 }  // namespace
 
 void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
@@ -98,6 +114,7 @@ void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, con
                       (piece.columns > 0 && count % piece.columns == 0 && piece.rate + piece.columns <= rates.numel()),
                   "a piece and its rates");
   }
+  const WorkScope work("adaact_step", work_of(pieces, p, rates));
   ACTGRAD_DISPATCH(adaact_step, p, p, g, m, rates, pieces, step);
   visit_floating(p.dtype(), [&]<class T>() {
     const auto k = formulas::adaact_constants<T>(step.value());

@@ -9,7 +9,7 @@ namespace actgrad::kernels {
 enum class MatrixPrecision {
   full,  // float32
   tf32,  // factors rounded to 10 bits of mantissa
-  bf16,  // factors rounded to 7 bits of mantissa
+  bf16,  // factors rounded to 7 bits of mantissa, and results too where cuDNN convolves
 };
 
 // "fp32" and "fp64" (nothing is rounded), "tf32", "bf16".

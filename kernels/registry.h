@@ -6,7 +6,7 @@
 #include <string>
 #include <type_traits>
 
-#include "core/tensor.h"
+#include "kernels/work.h"
 
 namespace actgrad::kernels {
 
@@ -17,12 +17,13 @@ AnyFunction find_cuda(const char* name);  // throws InternalError when there is 
 }  // namespace detail
 
 // If `tensor` lies on a CUDA device: calls the CUDA half of `function` with the other arguments, and returns its
-// result.
-#define ACTGRAD_DISPATCH(function, tensor, ...)                                                  \
-  if (!(tensor).device().is_cpu()) {                                                             \
-    static const auto cuda_half =                                                                \
-        reinterpret_cast<decltype(&function)>(::actgrad::kernels::detail::find_cuda(#function)); \
-    return cuda_half(__VA_ARGS__);                                                               \
+// result. On every device the call's work is counted (kernels/work.h), from here to the end of the function.
+#define ACTGRAD_DISPATCH(function, tensor, ...)                                                        \
+  const auto actgrad_work_scope = ::actgrad::kernels::WorkScope::of_arguments(#function, __VA_ARGS__); \
+  if (!(tensor).device().is_cpu()) {                                                                   \
+    static const auto cuda_half =                                                                      \
+        reinterpret_cast<decltype(&function)>(::actgrad::kernels::detail::find_cuda(#function));       \
+    return cuda_half(__VA_ARGS__);                                                                     \
   }
 
 namespace detail {

@@ -16,6 +16,8 @@ SCRIPT = Path(__file__).resolve().parent.parent / "scripts/gpu_check"
 loader = importlib.machinery.SourceFileLoader("gpu_check", str(SCRIPT))
 gpu_check = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_check", loader))
 loader.exec_module(gpu_check)
+from gpu_check_stages.parity import read_cases  # whose folder gpu_check has made known
+from gpu_check_stages.sanitize import sanitizer_verdict
 
 
 def run(*arguments, **environment):
@@ -95,12 +97,12 @@ class Reading(unittest.TestCase):
             file = Path(folder) / "r.xml"
             file.write_text('<?xml version="1.0"?><Catch><Group><TestCase name="a"><OverallResult success="true">'
                             '<StdOut>skipped, no CUDA device</StdOut></OverallResult></TestCase><TestCase name="b">')
-            cases = gpu_check.read_cases(file)
+            cases = read_cases(file)
         self.assertEqual([(name, good) for name, good, _ in cases], [("a", True), ("b", False)])
         self.assertIn("skipped", cases[0][2])
 
     def test_sanitizers(self):
-        verdict = lambda code, text: gpu_check.sanitizer_verdict(code, text)[0]
+        verdict = lambda code, text: sanitizer_verdict(code, text)[0]
         self.assertEqual(verdict(0, "All tests passed (3 assertions)\n========= ERROR SUMMARY: 0 errors"), "passed")
         self.assertEqual(verdict(0, "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"), "passed")
         self.assertEqual(verdict(99, "========= ERROR SUMMARY: 2 errors"), "failed")

@@ -56,7 +56,22 @@ class Contestant {
   std::int64_t period() const { return optimizer_->period(); }
   void add_ratio(double ratio) { ratios_.push_back(ratio); }
 
-  StepResult result() const {
+  // What a step asks of the device: of all steps until their kinds repeat, as they are without being recorded.
+  StepWork count() {
+    const auto launches = [&] { return device_.is_cpu() ? 0 : device_backend().launches(); };
+    const std::uint64_t before = launches();
+    TrainingStep plain(*model_, *optimizer_, /*record=*/false);
+    StepWork work;
+    work.steps = period();
+    work.calls = kernels::count_work([&] {
+      for (std::int64_t i = 0; i < work.steps; ++i)
+        plain.run(small_rate, labels_.dim(0), 1, [&](const Pass& settings) { gradients(settings, [] {}); });
+    });
+    work.launches = launches() - before;
+    return work;
+  }
+
+  StepResult result(const Peaks& peaks) {
     StepResult result;
     result.optimizer = name_;
     result.median_ms = median(total_);
@@ -68,6 +83,8 @@ class Contestant {
     result.images_per_second = 1e3 * static_cast<double>(labels_.dim(0)) / result.median_ms;
     result.ratio_to_first = median(ratios_);
     result.peak_memory_bytes = peak_bytes_;
+    result.work = count();
+    result.roofline_ms = result.work.roofline_ms(peaks);
     return result;
   }
 
@@ -82,14 +99,9 @@ class Contestant {
     const double start = step_->records() ? 0 : wait();
     double forward = 0, backward = 0;
     step_->run(small_rate, labels_.dim(0), 1, [&](const Pass& settings) {
-      Tape tape;
-      Pass pass = settings;
-      pass.tape = &tape;
-      pass.conv_engine = engine_;
       const double begin = part_time();
-      const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
-      const double middle = part_time();
-      tape.backward({loss.seed});
+      double middle = 0;
+      gradients(settings, [&] { middle = part_time(); });
       forward += middle - begin;
       backward += part_time() - middle;
     });
@@ -102,6 +114,17 @@ class Contestant {
       update_.push_back(total - forward - backward);
     }
     return total;
+  }
+
+  template <class Between>
+  void gradients(const Pass& settings, const Between& between) {
+    Tape tape;
+    Pass pass = settings;
+    pass.tape = &tape;
+    pass.conv_engine = engine_;
+    const Loss loss = cross_entropy(pass, model_->forward(pass, x_), labels_);
+    between();
+    tape.backward({loss.seed});
   }
 
   double part_time() const { return step_->records() ? 0 : wait(); }
@@ -119,7 +142,7 @@ class Contestant {
 
 }  // namespace
 
-std::vector<StepResult> bench_step(const StepSettings& settings) {
+StepReport bench_step(const StepSettings& settings) {
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (const std::string& optimizer : settings.optimizers)
     contestants.push_back(std::make_unique<Contestant>(settings, optimizer));
@@ -134,9 +157,10 @@ std::vector<StepResult> bench_step(const StepSettings& settings) {
       contestant->add_ratio(median_of_block / first);
     }
   }
-  std::vector<StepResult> results;
-  for (const auto& contestant : contestants) results.push_back(contestant->result());
-  return results;
+  StepReport report;
+  report.peaks = measure_peaks(settings.device, settings.dtype);
+  for (const auto& contestant : contestants) report.results.push_back(contestant->result(report.peaks));
+  return report;
 }
 
 }  // namespace actgrad::bench

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench/roofline.h"
 #include "core/dtype.h"
 #include "kernels/conv2d.h"
 
@@ -30,10 +31,17 @@ struct StepResult {
   double images_per_second = 0;       // from the median
   double ratio_to_first = 1;          // median over the blocks of (this optimizer's median / the first one's)
   std::size_t peak_memory_bytes = 0;  // of tensors: model, optimizer, batch and activations
+  StepWork work;                      // of one step
+  double roofline_ms = 0;
+};
+
+struct StepReport {
+  std::vector<StepResult> results;
+  Peaks peaks;
 };
 
 // Steps on one fixed batch of random images. Several optimizers take turns in blocks of a few steps, so that all see
 // the same state of the machine. Throws UserError for unknown names.
-std::vector<StepResult> bench_step(const StepSettings& settings);
+StepReport bench_step(const StepSettings& settings);
 
 }  // namespace actgrad::bench

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/safetensors.h"
+#include "kernels/algorithm_choice.h"
 
 namespace actgrad {
 namespace {
@@ -96,7 +97,8 @@ void save_checkpoint(const std::string& path, const Model& model, Optimizer& opt
   file.metadata = {{"kind", kind},
                    {"steps", std::to_string(optimizer.steps())},
                    {"state", to_json(state).dump()},
-                   {"identity", Json(identity).dump()}};
+                   {"identity", Json(identity).dump()},
+                   {"tuned", Json(kernels::tuned_choices()).dump()}};
   write_tensor_file(path, file, /*checksum=*/true);
 }
 
@@ -109,10 +111,13 @@ TrainingState load_checkpoint(const std::string& path, Model& model, Optimizer& 
   TrainingState state;
   std::int64_t steps = 0;
   RunIdentity there;
+  kernels::TunedChoices tuned;
   try {
     there = Json::parse(file.metadata.at("identity")).get<RunIdentity>();
     state = state_from(Json::parse(file.metadata.at("state")));
     steps = std::stoll(file.metadata.at("steps"));
+    if (const auto choices = file.metadata.find("tuned"); choices != file.metadata.end())
+      tuned = Json::parse(choices->second).get<kernels::TunedChoices>();
   } catch (const std::exception& error) {
     throw UserError(path + ": malformed checkpoint: " + error.what());
   }
@@ -121,6 +126,7 @@ TrainingState load_checkpoint(const std::string& path, Model& model, Optimizer& 
   check_tensors(path, file, tensors);
   for (const NamedTensor& entry : tensors) Tensor(entry.tensor).copy_from(*file.find(entry.name));
   optimizer.set_steps(steps);
+  kernels::set_tuned_choices(tuned);
   return state;
 }
 

@@ -14,13 +14,13 @@ namespace actgrad {
 using RunIdentity = std::map<std::string, std::string>;
 
 // Tensors: "parameters" (the flat buffer), "buffer.<name>" (running statistics), "optimizer.<name>"; metadata: the
-// optimizer's counter, the trainer's state and the identity, as JSON. Written atomically: when the disk is full or the
-// process is killed, the old file stays. Throws UserError when it cannot be written.
+// optimizer's counter, the trainer's state, the identity and kernels::tuned_choices(), as JSON. Written atomically:
+// when the disk is full or the process is killed, the old file stays. Throws UserError when it cannot be written.
 void save_checkpoint(const std::string& path, const Model& model, Optimizer& optimizer, const TrainingState& state,
                      const RunIdentity& identity);
 
-// The reverse. Throws UserError, leaving model and optimizer as they were, for a file that is missing, damaged, no
-// checkpoint, or of another run (naming the first difference).
+// The reverse; the process takes over the tuned choices. Throws UserError, leaving model and optimizer as they were,
+// for a file that is missing, damaged, no checkpoint, or of another run (naming the first difference).
 TrainingState load_checkpoint(const std::string& path, Model& model, Optimizer& optimizer, const RunIdentity& identity);
 
 }  // namespace actgrad

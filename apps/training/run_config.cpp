@@ -8,6 +8,8 @@
 #include "apps/training/training_options.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "kernels/algorithm_choice.h"
+#include "kernels/parallel.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
 
@@ -120,6 +122,16 @@ void check_precision(const Options& options) {
   const std::string& precision = options.text("precision");
   if (kernels::parse_matrix_precision(precision) != kernels::MatrixPrecision::full && options.text("device") == "cpu")
     throw UserError("--precision " + precision + ": only on a CUDA device");
+}
+
+void prepare_process(const Options& options) {
+  for (const char* name : {"autotune", "fast-nondeterministic"})
+    if (options.flag(name) && options.text("device") == "cpu")
+      throw UserError(std::string("--") + name + ": only on a CUDA device");
+  kernels::set_threads(static_cast<int>(options.integer("threads")));
+  kernels::set_matrix_precision(kernels::parse_matrix_precision(options.text("precision")));
+  kernels::set_algorithm_policy(
+      {.autotune = options.flag("autotune"), .nondeterministic = options.flag("fast-nondeterministic")});
 }
 
 Schedule RunConfig::schedule() const {

@@ -46,6 +46,10 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file = {
 // Throws UserError when --precision does not go with the (resolved) --device.
 void check_precision(const Options& options);
 
+// Sets what the options say about threads, precision and algorithms, for the whole process. Throws UserError for what
+// only a GPU has, on the CPU.
+void prepare_process(const Options& options);
+
 // The options in a config.json, or in a JSON object of options that somebody wrote by hand. Throws UserError.
 GivenOptions read_config_options(const std::string& path);
 

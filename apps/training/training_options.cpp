@@ -67,16 +67,21 @@ CommandLineGroup training_group() {
 }
 
 CommandLineGroup device_group() {
-  return {"Device",
-          {{.option = {"device", std::string("auto"), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
-           {.option = Option{"threads", std::int64_t{kernels::threads()}, "CPU threads"}.range(1, 1024),
-            .default_text = "all cores"},
-           {.option = Option{"precision", std::string("fp32"),
-                             "of all arithmetic; on CUDA also tf32, bf16: factors of matrix products are rounded to it"}
-                          .one_of({"fp32", "fp64", "tf32", "bf16"})},
-           {.option = Option{"conv", std::string("auto"), "convolution engine"}.one_of(
-                {"auto", "im2col", "library", "winograd", "direct"})},
-           {.option = {"graph", true, "CUDA: record each kind of step once and replay it"}}}};
+  return {
+      "Device",
+      {{.option = {"device", std::string("auto"), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
+       {.option = Option{"threads", std::int64_t{kernels::threads()}, "CPU threads"}.range(1, 1024),
+        .default_text = "all cores"},
+       {.option = Option{"precision", std::string("fp32"),
+                         "of all arithmetic; on CUDA also tf32, bf16: factors of matrix products are rounded to it"}
+                      .one_of({"fp32", "fp64", "tf32", "bf16"})},
+       {.option = Option{"conv", std::string("auto"), "convolution engine"}.one_of(
+            {"auto", "im2col", "library", "winograd", "direct"})},
+       {.option = {"autotune", false,
+                   "CUDA: time the algorithms of each convolution and keep the fastest, instead of cuDNN's estimate"}},
+       {.option = {"fast-nondeterministic", false,
+                   "CUDA: allow algorithms that add in another order each time; no two runs are the same then"}},
+       {.option = {"graph", true, "CUDA: record each kind of step once and replay it"}}}};
 }
 
 CommandLineGroup run_group() {

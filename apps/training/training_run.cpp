@@ -12,8 +12,6 @@
 #include "core/atomic_file.h"
 #include "core/device_backend.h"
 #include "kernels/elementwise.h"
-#include "kernels/parallel.h"
-#include "kernels/precision.h"
 
 namespace actgrad {
 namespace {
@@ -105,6 +103,9 @@ class Run {
     } catch (const LossNotFinite& error) {
       throw LossNotFinite(std::string(error.what()) + ": training stops; the last good state stays in " +
                           directory_->checkpoint() + " (a smaller --lr may help)");
+    } catch (const InternalError& error) {
+      throw InternalError(std::string(error.what()) + ": training stops; the last good state stays in " +
+                          directory_->checkpoint() + " (go on with: train --resume " + directory_->path() + ")");
     }
   }
 
@@ -144,23 +145,19 @@ class Run {
   Trainer trainer_;
 };
 
-void prepare_process(const RunConfig& config) {
-  kernels::set_threads(static_cast<int>(config.run.integer("threads")));
-  kernels::set_matrix_precision(config.matrix_precision());
-  catch_stop_signals();
-}
-
 }  // namespace
 
 RunOutcome start_run(const RunConfig& config) {
-  prepare_process(config);
+  prepare_process(config.run);
+  catch_stop_signals();
   Run run(config);
   run.use(RunDirectory::create(config));
   return run.train();
 }
 
 RunOutcome resume_run(const std::string& path, const RunConfig& config) {
-  prepare_process(config);
+  prepare_process(config.run);
+  catch_stop_signals();
   Run run(config);
   run.use(RunDirectory::open(path));
   run.restore();

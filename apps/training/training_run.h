@@ -15,8 +15,8 @@ struct RunOutcome {
   std::string directory;
 };
 
-// Starts the run in a new directory. Prints what it does to stdout. Throws UserError; LossNotFinite, after which the
-// last good checkpoint is still there.
+// Starts the run in a new directory. Prints what it does to stdout. Throws UserError; LossNotFinite, and InternalError
+// when a device fails, after which the last good checkpoint is still there.
 RunOutcome start_run(const RunConfig& config);
 
 // Goes on with the run in the directory `path`, whose options are `config` (resume_config).

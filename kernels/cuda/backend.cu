@@ -68,6 +68,18 @@ std::string reason(cudaError_t status) {
   return cudaGetErrorString(status);
 }
 
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// Why the runtime cannot work with the driver.
+std::string about_driver() {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);  // 0: there is none
+  if (driver == 0) return "no CUDA driver is installed";
+  return "the driver offers CUDA " + version_text(driver) + ", this build needs " + version_text(CUDART_VERSION);
+}
+
 class Backend final : public DeviceBackend {
  public:
   Backend() { detail::register_backend(*this); }
@@ -76,7 +88,8 @@ class Backend final : public DeviceBackend {
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaErrorNoDevice) return 0;
-    if (status != cudaSuccess) throw UserError(reason(status));  // no driver, or one that is too old
+    if (status == cudaErrorInsufficientDriver) throw UserError(about_driver());
+    if (status != cudaSuccess) throw UserError(reason(status));
     return count;
   }
 
@@ -86,7 +99,7 @@ class Backend final : public DeviceBackend {
     ACTGRAD_CUDA_CHECK(cudaDriverGetVersion(&driver));
     return std::string(properties.name) + ", " + std::to_string(properties.totalGlobalMem >> 30) +
            " GiB, compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-           ", CUDA " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+           ", CUDA " + version_text(driver);
   }
 
   void select(int device) override {
@@ -104,6 +117,9 @@ class Backend final : public DeviceBackend {
   }
 
 #ifdef ACTGRAD_CUDA_EMULATOR
+  bool emulated() const override {
+    return true;
+  }
   // The emulator sees what goes behind a tensor's end, and who uses freed memory. A captured graph needs the cache,
   // for nothing can be allocated during a capture.
   bool keeps_memory() const override {
@@ -157,6 +173,10 @@ class Backend final : public DeviceBackend {
     }
     ACTGRAD_CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
     return std::make_unique<Graph>(graph, stream());
+  }
+
+  std::uint64_t launches() const override {
+    return cuda::launches.load(std::memory_order_relaxed);
   }
 
   void synchronize() override {

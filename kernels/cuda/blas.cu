@@ -72,6 +72,7 @@ void gemm(kernels::Transpose transpose_a, kernels::Transpose transpose_b, std::i
     return transpose == kernels::Transpose::yes ? CUBLAS_OP_T : CUBLAS_OP_N;
   };
   const cudaDataType_t type = std::is_same_v<T, double> ? CUDA_R_64F : CUDA_R_32F;
+  count_launch();
   const T one = 1, kept = mode == Write::accumulate ? T(1) : T(0);
   ACTGRAD_CUBLAS_CHECK(cublasGemmEx_64(blas(), operation(transpose_b), operation(transpose_a), n, m, k, &one, b, type,
                                        ldb, a, type, lda, &kept, c, type, ldc, compute_type<T>(), CUBLAS_GEMM_DEFAULT));

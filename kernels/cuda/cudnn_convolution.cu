@@ -1,12 +1,15 @@
 #include "kernels/cuda/cudnn_convolution.h"
 
+#include "kernels/algorithm_choice.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/elementwise.h"
 #include "kernels/precision.h"
 
 #ifdef ACTGRAD_HAVE_CUDNN
 
 #include <cudnn.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -59,44 +62,75 @@ struct BackwardWeight {
   static constexpr int algorithms = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
 };
 
-// A convolution described to cuDNN, and the algorithm for one direction.
+std::string version_text(std::size_t version) {
+  return "cuDNN " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
+}
+
+// A convolution described to cuDNN, and the algorithms for one direction.
 template <class Direction>
 struct Plan {
+  using Performance = typename Direction::Performance;
   cudnnTensorDescriptor_t x = nullptr, y = nullptr;
   cudnnFilterDescriptor_t weight = nullptr;
   cudnnConvolutionDescriptor_t convolution = nullptr;
-  typename Direction::Performance choice{};
+  std::vector<Performance> algorithms;
+  std::vector<std::string> names;  // of those
 
-  Plan(const Conv2dGeometry& g, MatrixPrecision precision) {
+  Plan(const Conv2dGeometry& g, MatrixPrecision precision, bool nondeterministic) {
     describe(g, precision);
-    choose(g);
+    find_algorithms(g, nondeterministic);
+  }
+
+  // The algorithm of this name, which the convolution's descriptor is set to.
+  const Performance& use(const std::string& name) const {
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      const std::string here = version_text(cudnnGetVersion());
+      if (name.rfind(here + ",", 0) != 0)
+        throw UserError("a convolution was tuned to '" + name + "', this is " + here +
+                        ": the same bits need the same version");
+      throw UserError("a convolution was tuned to '" + name + "', which this device does not offer");
+    }
+    const Performance& choice = algorithms[static_cast<std::size_t>(found - names.begin())];
+    ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution, choice.mathType));
+    return choice;
   }
 
  private:
   void describe(const Conv2dGeometry& g, MatrixPrecision precision) {
     const auto i = [](std::int64_t size) { return static_cast<int>(size); };
+    const cudnnDataType_t type = precision == MatrixPrecision::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     ACTGRAD_CUDNN_CHECK(cudnnCreateTensorDescriptor(&x));
-    ACTGRAD_CUDNN_CHECK(cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, i(g.batch), i(g.in_channels),
-                                                   i(g.height), i(g.width)));
+    ACTGRAD_CUDNN_CHECK(
+        cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, type, i(g.batch), i(g.in_channels), i(g.height), i(g.width)));
     ACTGRAD_CUDNN_CHECK(cudnnCreateTensorDescriptor(&y));
-    ACTGRAD_CUDNN_CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, i(g.batch),
-                                                   i(g.out_channels), i(g.out_height()), i(g.out_width())));
+    ACTGRAD_CUDNN_CHECK(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, type, i(g.batch), i(g.out_channels),
+                                                   i(g.out_height()), i(g.out_width())));
     ACTGRAD_CUDNN_CHECK(cudnnCreateFilterDescriptor(&weight));
-    ACTGRAD_CUDNN_CHECK(cudnnSetFilter4dDescriptor(weight, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, i(g.out_channels),
-                                                   i(g.group_in()), i(g.kernel_h), i(g.kernel_w)));
+    ACTGRAD_CUDNN_CHECK(cudnnSetFilter4dDescriptor(weight, type, CUDNN_TENSOR_NHWC, i(g.out_channels), i(g.group_in()),
+                                                   i(g.kernel_h), i(g.kernel_w)));
     ACTGRAD_CUDNN_CHECK(cudnnCreateConvolutionDescriptor(&convolution));
+    // Sums are float32 in any case.
     ACTGRAD_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution, i(g.padding), i(g.padding), i(g.stride),
                                                         i(g.stride), i(g.dilation), i(g.dilation),
                                                         CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
     ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionGroupCount(convolution, i(g.groups)));
-    // By default cuDNN may round float32 factors to TF32.
-    ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionMathType(
-        convolution, precision == MatrixPrecision::full ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH));
+    ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution, math_type(precision)));
   }
 
-  // The algorithm that cuDNN expects to be fastest among those that give the same bits every time.
-  void choose(const Conv2dGeometry& g) {
-    std::array<typename Direction::Performance, Direction::algorithms> candidates;
+  static cudnnMathType_t math_type(MatrixPrecision precision) {
+    switch (precision) {
+      case MatrixPrecision::full: return CUDNN_FMA_MATH;
+      case MatrixPrecision::tf32: return CUDNN_DEFAULT_MATH;  // which may round float32 factors to TF32
+      case MatrixPrecision::bf16: return CUDNN_TENSOR_OP_MATH;
+    }
+    ACTGRAD_CHECK(false, "matrix precision");
+  }
+
+  // In the order in which cuDNN expects them to be fast.
+  void find_algorithms(const Conv2dGeometry& g, bool nondeterministic) {
+    std::array<Performance, Direction::algorithms> candidates;
     int count = 0;
     const int wanted = static_cast<int>(candidates.size());
     if constexpr (std::is_same_v<Direction, Forward>)
@@ -106,34 +140,50 @@ struct Plan {
     else
       ACTGRAD_CUDNN_CHECK(Direction::estimate(handle(), x, y, convolution, weight, wanted, &count, candidates.data()));
     for (int i = 0; i < count; ++i) {
-      const auto& candidate = candidates[static_cast<std::size_t>(i)];
-      if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC) continue;
-      choice = candidate;
-      ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution, choice.mathType));
-      return;
+      const Performance& candidate = candidates[static_cast<std::size_t>(i)];
+      if (candidate.status != CUDNN_STATUS_SUCCESS) continue;
+      if (candidate.determinism != CUDNN_DETERMINISTIC && !nondeterministic) continue;
+      algorithms.push_back(candidate);
+      names.push_back(version_text(cudnnGetVersion()) + ", algorithm " + std::to_string(candidate.algo) + ", math " +
+                      std::to_string(candidate.mathType));
     }
-    throw UserError("cuDNN has no deterministic algorithm for a convolution of " + g.input_shape().to_string() +
-                    " with " + g.weight_shape().to_string() + ": use --conv im2col");
+    if (algorithms.empty())
+      throw UserError("cuDNN has no deterministic algorithm for a convolution of " + g.input_shape().to_string() +
+                      " with " + g.weight_shape().to_string() + ": use --conv im2col");
   }
 };
 
 // Plans are made once: the estimate costs more than the convolution.
 template <class Direction>
 const Plan<Direction>& plan_of(const Conv2dGeometry& g) {
-  static std::map<std::tuple<int, MatrixPrecision, Conv2dGeometry>, std::unique_ptr<Plan<Direction>>> plans;
+  static std::map<std::tuple<int, MatrixPrecision, bool, Conv2dGeometry>, std::unique_ptr<Plan<Direction>>> plans;
   const MatrixPrecision precision = kernels::matrix_precision();
-  auto& plan = plans[{current_device(), precision, g}];
-  if (!plan) plan = std::make_unique<Plan<Direction>>(g, precision);
+  const bool nondeterministic = kernels::algorithm_policy().nondeterministic;
+  auto& plan = plans[{current_device(), precision, nondeterministic, g}];
+  if (!plan) plan = std::make_unique<Plan<Direction>>(g, precision, nondeterministic);
   return *plan;
+}
+
+constexpr float one = 1, zero = 0;
+
+// Calls convolve(a, b, result, beta), which writes result = convolution of a and b + beta · result, on tensors of the
+// type that the precision asks for.
+template <class Convolve>
+void at_precision(const Tensor& a, const Tensor& b, Tensor& result, Write mode, const Convolve& convolve) {
+  if (kernels::matrix_precision() != MatrixPrecision::bf16)
+    return convolve(a.raw(), b.raw(), result.raw(), mode == Write::accumulate ? &one : &zero);
+  const auto rounded = [](const Tensor& x) {
+    Tensor narrow = Tensor::empty(x.shape(), DType::bfloat16, x.device());
+    kernels::cast(x, narrow);
+    return narrow;
+  };
+  const Tensor narrow = Tensor::empty(result.shape(), DType::bfloat16, result.device());
+  convolve(rounded(a).raw(), rounded(b).raw(), narrow.raw(), &zero);
+  kernels::cast(narrow, result, mode);
 }
 
 Tensor workspace(std::size_t bytes) {
   return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::uint8, this_device());
-}
-
-constexpr float one = 1, zero = 0;
-const float* kept(Write mode) {
-  return mode == Write::accumulate ? &one : &zero;
 }
 
 }  // namespace
@@ -142,28 +192,50 @@ bool cudnn_available() {
   return true;
 }
 
-void cudnn_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, Tensor& y, Write mode) {
+const std::vector<std::string>& cudnn_algorithms(ConvDirection direction, const Conv2dGeometry& g) {
+  switch (direction) {
+    case ConvDirection::forward: return plan_of<Forward>(g).names;
+    case ConvDirection::backward_data: return plan_of<BackwardData>(g).names;
+    case ConvDirection::backward_weight: return plan_of<BackwardWeight>(g).names;
+  }
+  ACTGRAD_CHECK(false, "direction");
+}
+
+void cudnn_forward(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& x, const Tensor& weight,
+                   Tensor& y, Write mode) {
   const auto& plan = plan_of<Forward>(g);
-  const Tensor scratch = workspace(plan.choice.memory);
-  ACTGRAD_CUDNN_CHECK(cudnnConvolutionForward(handle(), &one, plan.x, x.raw(), plan.weight, weight.raw(),
-                                              plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
-                                              kept(mode), plan.y, y.raw()));
+  const auto& choice = plan.use(algorithm);
+  const Tensor scratch = workspace(choice.memory);
+  at_precision(x, weight, y, mode, [&](const void* from, const void* w, void* to, const float* beta) {
+    count_launch();
+    ACTGRAD_CUDNN_CHECK(cudnnConvolutionForward(handle(), &one, plan.x, from, plan.weight, w, plan.convolution,
+                                                choice.algo, scratch.raw(), scratch.bytes(), beta, plan.y, to));
+  });
 }
 
-void cudnn_backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& weight, Tensor& dx, Write mode) {
+void cudnn_backward_data(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& dy, const Tensor& weight,
+                         Tensor& dx, Write mode) {
   const auto& plan = plan_of<BackwardData>(g);
-  const Tensor scratch = workspace(plan.choice.memory);
-  ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardData(handle(), &one, plan.weight, weight.raw(), plan.y, dy.raw(),
-                                                   plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
-                                                   kept(mode), plan.x, dx.raw()));
+  const auto& choice = plan.use(algorithm);
+  const Tensor scratch = workspace(choice.memory);
+  at_precision(dy, weight, dx, mode, [&](const void* from, const void* w, void* to, const float* beta) {
+    count_launch();
+    ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardData(handle(), &one, plan.weight, w, plan.y, from, plan.convolution,
+                                                     choice.algo, scratch.raw(), scratch.bytes(), beta, plan.x, to));
+  });
 }
 
-void cudnn_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x, Tensor& dweight, Write mode) {
+void cudnn_backward_weight(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& dy, const Tensor& x,
+                           Tensor& dweight, Write mode) {
   const auto& plan = plan_of<BackwardWeight>(g);
-  const Tensor scratch = workspace(plan.choice.memory);
-  ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.x, x.raw(), plan.y, dy.raw(),
-                                                     plan.convolution, plan.choice.algo, scratch.raw(), scratch.bytes(),
-                                                     kept(mode), plan.weight, dweight.raw()));
+  const auto& choice = plan.use(algorithm);
+  const Tensor scratch = workspace(choice.memory);
+  at_precision(x, dy, dweight, mode, [&](const void* input, const void* gradient, void* to, const float* beta) {
+    count_launch();
+    ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.x, input, plan.y, gradient,
+                                                       plan.convolution, choice.algo, scratch.raw(), scratch.bytes(),
+                                                       beta, plan.weight, to));
+  });
 }
 
 }  // namespace actgrad::cuda
@@ -172,17 +244,32 @@ void cudnn_backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tens
 
 namespace actgrad::cuda {
 
+namespace {
+
+[[noreturn]] void throw_without_cudnn(const std::string& algorithm) {
+  throw UserError("a convolution was tuned to '" + algorithm + "', and this build has no cuDNN");
+}
+
+}  // namespace
+
+using kernels::Conv2dGeometry;
+
 bool cudnn_available() {
   return false;
 }
-void cudnn_forward(const kernels::Conv2dGeometry&, const Tensor&, const Tensor&, Tensor&, Write) {
+const std::vector<std::string>& cudnn_algorithms(ConvDirection, const Conv2dGeometry&) {
   ACTGRAD_CHECK(false, "built without cuDNN");
 }
-void cudnn_backward_data(const kernels::Conv2dGeometry&, const Tensor&, const Tensor&, Tensor&, Write) {
-  ACTGRAD_CHECK(false, "built without cuDNN");
+void cudnn_forward(const Conv2dGeometry&, const std::string& algorithm, const Tensor&, const Tensor&, Tensor&, Write) {
+  throw_without_cudnn(algorithm);
 }
-void cudnn_backward_weight(const kernels::Conv2dGeometry&, const Tensor&, const Tensor&, Tensor&, Write) {
-  ACTGRAD_CHECK(false, "built without cuDNN");
+void cudnn_backward_data(const Conv2dGeometry&, const std::string& algorithm, const Tensor&, const Tensor&, Tensor&,
+                         Write) {
+  throw_without_cudnn(algorithm);
+}
+void cudnn_backward_weight(const Conv2dGeometry&, const std::string& algorithm, const Tensor&, const Tensor&, Tensor&,
+                           Write) {
+  throw_without_cudnn(algorithm);
 }
 
 }  // namespace actgrad::cuda

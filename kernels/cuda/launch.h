@@ -10,7 +10,9 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -41,6 +43,12 @@ inline void check(cudaError_t status, const char* call, const char* file, int li
                       ", " + cudaGetErrorString(status));
 }
 
+// Kernels given to the device so far; a call of a library counts as one.
+inline std::atomic<std::uint64_t> launches{0};
+inline void count_launch() {
+  launches.fetch_add(1, std::memory_order_relaxed);
+}
+
 // The number of blocks (a dim3 or an integer), and the place where it was written: that of the launch.
 struct Grid {
   Grid(dim3 blocks, std::source_location where = std::source_location::current()) : size(blocks), place(where) {}
@@ -66,6 +74,7 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
   const cudaError_t status =
       cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid.size, block, addresses, shared_bytes, stream);
 #endif
+  count_launch();
   check(status, "kernel launch", grid.place.file_name(), static_cast<int>(grid.place.line()));
 }
 

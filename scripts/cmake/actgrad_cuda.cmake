@@ -124,8 +124,9 @@ function(actgrad_cuda_module kernels)
   # that opens it. So the program holds all of both, needed by itself or not, and shows it.
   target_link_options(${kernels} INTERFACE -rdynamic
     "LINKER:--whole-archive,$<TARGET_FILE:$<TARGET_NAME:actgrad_core>>,$<TARGET_FILE:$<TARGET_NAME:${kernels}>>,--no-whole-archive")
-  if(NOT ACTGRAD_CUDA_EMULATED)
-    install(TARGETS actgrad_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS actgrad_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  if(ACTGRAD_CUDA_EMULATED)
+    install(TARGETS actgrad_cuda_emulator LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
 endfunction()
 

@@ -90,6 +90,24 @@ TEST_CASE("bench step reports times, rate and memory") {
   // At least parameters, gradients and momentum.
   CHECK(one["peak_memory_bytes"].get<double>() > 3 * 4 * 62006);
 
+  // LeNet-5's products for 8 images; of the first convolution no gradient of its input is wanted.
+  const double first = 2.0 * 8 * 28 * 28 * 6 * 75, second = 2.0 * 8 * 10 * 10 * 16 * 150;
+  const double linears = 2.0 * 8 * (400 * 120 + 120 * 84 + 84 * 10);
+  const Json counted = json_of(
+      run("bench", "step --model lenet5 --optim sgd --batch-size 8 --threads 1 --steps 2 --conv im2col --json"));
+  CHECK(counted["flops"].get<double>() > 2 * first + 3 * second + 3 * linears);
+  CHECK(counted["flops"].get<double>() < 1.1 * (2 * first + 3 * second + 3 * linears));
+  CHECK(counted["bytes_moved"].get<double>() > 5 * 4 * 62006);  // the optimizer's step alone
+  CHECK(counted["launches"] == 0);
+  CHECK(counted["emulated"] == false);
+  // No faster than all bytes, or all arithmetic, at the device's best.
+  const double memory_ms = counted["bytes_moved"].get<double>() / counted["peaks"]["gbytes_per_second"].get<double>();
+  const double arithmetic_ms = counted["flops"].get<double>() / counted["peaks"]["gflops"].get<double>();
+  CHECK(counted["roofline_ms"].get<double>() >= 0.999e-6 * std::max(memory_ms, arithmetic_ms));
+  CHECK(counted["roofline_ms"].get<double>() <= 1.001e-6 * (memory_ms + arithmetic_ms));
+  CHECK(counted["times_roofline"].get<double>() ==
+        Approx(counted["median_ms"].get<double>() / counted["roofline_ms"].get<double>()));
+
   const Json several =
       json_of(run("bench", "step --model mlp --optim sgd,adam --batch-size 8 --threads 1 --steps 7 --json"));
   REQUIRE(several["results"].size() == 2);

@@ -4,6 +4,8 @@
 #include "apps/training/checkpoint.h"
 #include "apps/training/run_directory.h"
 #include "core/error.h"
+#include "core/safetensors.h"
+#include "kernels/algorithm_choice.h"
 #include "kernels/parallel.h"
 #include "program.h"
 #include "test/catch.h"
@@ -98,6 +100,29 @@ TEST_CASE("a checkpoint of another model, optimizer or run changes nothing") {
   refused("lenet5", "adaact", {{"seed", "1"}}, "optimizer");
   source.model->save(path);
   refused("lenet5", "adam", {}, "");
+}
+
+TEST_CASE("a checkpoint carries what was tuned, and brings it back only when it is loaded") {
+  const Dataset data = synthetic_dataset(32, 10);
+  TemporaryFolder folder;
+  const std::string path = folder.file("checkpoint.safetensors");
+  Setup setup("mlp", "sgd", data, {.epochs = 1, .lr = 0.01});
+  const kernels::TunedChoices choices = {{"conv2d forward (1, 2) \"x\"", "cuDNN 9.1.0, algorithm 1, math 0"},
+                                         {"conv2d backward_data", "im2col"}};
+  kernels::set_tuned_choices(choices);
+  save_checkpoint(path, *setup.model, *setup.optimizer, setup.trainer->state(), {{"seed", "1"}});
+  kernels::set_tuned_choices({{"of another run", "im2col"}});
+  CHECK_THROWS_AS(load_checkpoint(path, *setup.model, *setup.optimizer, {{"seed", "2"}}), UserError);
+  CHECK(kernels::tuned_choices() == kernels::TunedChoices{{"of another run", "im2col"}});
+  load_checkpoint(path, *setup.model, *setup.optimizer, {{"seed", "1"}});
+  CHECK(kernels::tuned_choices() == choices);
+
+  // A checkpoint from before there was anything to tune.
+  TensorFile file = read_tensor_file(path, /*require_checksum=*/true);
+  file.metadata.erase("tuned");
+  write_tensor_file(path, file, /*checksum=*/true);
+  load_checkpoint(path, *setup.model, *setup.optimizer, {{"seed", "1"}});
+  CHECK(kernels::tuned_choices().empty());
 }
 
 TEST_CASE("each epoch has the schedule's rate") {

@@ -89,7 +89,9 @@ TEST_CASE("cuDNN agrees with im2col on the convolutions of ResNet-20 and LeNet-5
   struct Full {
     ~Full() { set_matrix_precision(MatrixPrecision::full); }
   } full_afterwards;
-  for (const MatrixPrecision precision : {MatrixPrecision::full, MatrixPrecision::tf32}) {
+  for (const auto& [precision, name, tolerance] :
+       {std::tuple(MatrixPrecision::full, "fp32", 5e-5), std::tuple(MatrixPrecision::tf32, "tf32", 5e-3),
+        std::tuple(MatrixPrecision::bf16, "bf16", 3e-2)}) {
     set_matrix_precision(precision);
     double worst = 0;
     for (const Conv2dGeometry& g : geometries) {
@@ -110,12 +112,11 @@ TEST_CASE("cuDNN agrees with im2col on the convolutions of ResNet-20 and LeNet-5
       for (std::size_t i = 0; i < found.size(); ++i) {
         const double distance = relative_distance(found[i], expected[i]);
         worst = std::max(worst, distance);
-        CHECK(distance < (precision == MatrixPrecision::full ? 5e-5 : 5e-3));
+        CHECK(distance < tolerance);
         CHECK(same_bits(found[i], again[i]));
       }
     }
-    std::cout << "cuDNN and im2col, " << (precision == MatrixPrecision::full ? "fp32" : "tf32")
-              << ": largest difference " << worst << " of the largest value\n";
+    std::cout << "cuDNN and im2col, " << name << ": largest difference " << worst << " of the largest value\n";
   }
 #endif
 }

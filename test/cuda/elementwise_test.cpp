@@ -82,5 +82,19 @@ TEST_CASE("casts agree with the CPU") {
     const Tensor wide = random_tensor<double>({n}, 1), narrow = random_tensor<float>({n}, 2);
     check_parity({wide, narrow}, 0, [](auto& t) { cast(t[0], t[1]); });
     check_parity({wide, narrow}, 0, [](auto& t) { cast(t[1], t[0]); });
+    check_parity({wide, narrow}, 0, [](auto& t) { cast(t[1], t[0], Write::accumulate); });
+    // By way of bfloat16, which the test sees widened again.
+    const Placement placement = n % 2 ? Placement::shifted : Placement::aligned;
+    const auto by_way = [](const Tensor& from, Tensor& to, Write mode) {
+      Tensor rounded = Tensor::empty(from.shape(), DType::bfloat16, from.device());
+      cast(from, rounded);
+      cast(rounded, to, mode);
+    };
+    for (const Write mode : {Write::overwrite, Write::accumulate}) {
+      check_parity(
+          {wide, narrow}, 0, [&](auto& t) { by_way(t[0], t[1], mode); }, placement);
+      check_parity(
+          {wide, narrow}, 0, [&](auto& t) { by_way(t[1], t[0], mode); }, placement);
+    }
   }
 }

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <limits>
 
+#include "core/device_backend.h"
+
 #ifdef ACTGRAD_CUDA_CHECKED
 #include "test/cuda_emulator/emulator.h"
 #endif
@@ -24,6 +26,10 @@ std::optional<Device> cuda_device() {
   if (none.empty()) return Device{Device::Kind::cuda, 0};
   std::cout << "skipped, no CUDA device: " << none << "\n";  // ctest looks for it
   return {};
+}
+
+bool emulated() {
+  return device_backend().emulated();
 }
 
 #ifdef ACTGRAD_CUDA_CHECKED

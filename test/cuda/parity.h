@@ -20,6 +20,9 @@ std::optional<Device> cuda_device();
 // Whether the kernels' memory accesses are watched: tests should then be small.
 bool watched();
 
+// Whether a program plays the device.
+bool emulated();
+
 // Runs the body in several orders if the device is emulated, else once.
 void in_several_orders(const std::function<void()>& body);
 

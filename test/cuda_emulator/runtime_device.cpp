@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 
+#include "test/cuda_emulator/failures.h"
 #include "test/cuda_emulator/launch.h"
 #include "test/cuda_emulator/memory.h"
 #include "test/cuda_emulator/stream.h"
@@ -52,8 +53,9 @@ cudaError_t launch(const Shape& shape, cudaStream_t stream, std::shared_ptr<cons
   const cudaError_t error = check_shape(shape, call->function());
   if (error != cudaSuccess) return remember(error);
   return enqueue(stream, [shape, call = std::move(call)] {
-    run_kernel(shape, call);
-    return cudaSuccess;
+    failures::before_kernel();
+    if (failures::sticky() == cudaSuccess) run_kernel(shape, call);
+    return cudaSuccess;  // what a kernel does wrong is seen later
   });
 }
 
@@ -78,6 +80,9 @@ cudaError_t cudaPeekAtLastError() {
   ERROR(cudaErrorMemoryAllocation, "out of memory")                                                            \
   ERROR(cudaErrorInvalidConfiguration, "invalid configuration argument")                                       \
   ERROR(cudaErrorInvalidDevice, "invalid device ordinal")                                                      \
+  ERROR(cudaErrorNoDevice, "no CUDA-capable device is detected")                                               \
+  ERROR(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version")           \
+  ERROR(cudaErrorIllegalAddress, "an illegal memory access was encountered")                                   \
   ERROR(cudaErrorInvalidResourceHandle, "invalid resource handle")                                             \
   ERROR(cudaErrorNotSupported, "operation not supported")                                                      \
   ERROR(cudaErrorIllegalState, "the operation cannot be performed in the present state")                       \
@@ -108,8 +113,9 @@ const char* cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
+  const cudaError_t error = failures::device_count_error();
+  *count = error == cudaSuccess ? 1 : 0;
+  return remember(error);
 }
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
@@ -126,7 +132,8 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
+  const bool old = failures::device_count_error() == cudaErrorInsufficientDriver;
+  *version = failures::no_driver() ? 0 : old ? 11040 : CUDART_VERSION;
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
@@ -147,6 +154,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   std::memcpy(properties->maxGridSize, grid, sizeof(grid));
   properties->major = 8;
   properties->minor = 0;
+  failures::set_capability(properties->major, properties->minor);
   properties->multiProcessorCount = processors;
   properties->l2CacheSize = 1 << 20;
   properties->totalConstMem = 64 << 10;

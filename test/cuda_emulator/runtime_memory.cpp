@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "test/cuda_emulator/checker.h"
+#include "test/cuda_emulator/failures.h"
 #include "test/cuda_emulator/memory.h"
 #include "test/cuda_emulator/stream.h"
 
@@ -14,6 +15,7 @@ using Lock = std::lock_guard<std::recursive_mutex>;
 cudaError_t allocate(void** pointer, std::size_t bytes, Allocation::Kind kind) {
   const Lock lock(device_mutex());
   *pointer = nullptr;
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
   if (bytes == 0) return cudaSuccess;
   *pointer = Memory::instance().allocate(bytes, kind);
@@ -23,6 +25,7 @@ cudaError_t allocate(void** pointer, std::size_t bytes, Allocation::Kind kind) {
 cudaError_t release(void* pointer) {
   const Lock lock(device_mutex());
   if (pointer == nullptr) return cudaSuccess;
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
   return remember(Memory::instance().release(pointer) ? cudaSuccess : cudaErrorInvalidValue);
 }
@@ -69,6 +72,7 @@ cudaError_t copy_rows(void* to, std::size_t to_pitch, const void* from, std::siz
 // The calls that wait for the result are no part of a graph.
 cudaError_t now(Operation operation) {
   const Lock lock(device_mutex());
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
   return remember(operation());
 }

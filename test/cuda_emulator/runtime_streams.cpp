@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 
+#include "test/cuda_emulator/failures.h"
 #include "test/cuda_emulator/memory.h"
 #include "test/cuda_emulator/stream.h"
 
@@ -36,6 +37,7 @@ cudaError_t refuse_during_capture() {
 
 cudaError_t enqueue(cudaStream_t stream, Operation operation) {
   const std::lock_guard lock(device_mutex());
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (!is_default(stream) && !streams().contains(stream)) return remember(cudaErrorInvalidResourceHandle);
   if (capturing(stream)) {
     if (stream->invalid) return remember(cudaErrorStreamCaptureInvalidated);
@@ -82,6 +84,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Lock lock(device_mutex());
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (!is_default(stream) && !capturing(stream)) return cudaSuccess;
   return remember(refuse_during_capture());
 }
@@ -90,6 +93,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 }
 cudaError_t cudaDeviceSynchronize() {
   const Lock lock(device_mutex());
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   return remember(refuse_during_capture());
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
@@ -125,6 +129,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   return event->capture == nullptr ? cudaSuccess : remember(cudaErrorCapturedEvent);
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {

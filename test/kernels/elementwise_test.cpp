@@ -87,6 +87,58 @@ TEST_CASE("cast rounds to float and widens to double") {
   CHECK(distance(back, narrow) == 0);
 }
 
+TEST_CASE("cast to bfloat16 rounds to the nearest, ties to even, and back loses nothing") {
+  const float one_up = 1 + 0x1p-7f;  // the next bfloat16 after 1
+  const std::vector<float> values = {0.f,
+                                     -0.f,
+                                     1.f,
+                                     -2.5f,
+                                     1 + 0x1p-8f,             // half way from 1 to its successor: down to even
+                                     1 + 0x1p-8f + 0x1p-20f,  // just above half way
+                                     one_up + 0x1p-8f,        // half way: up to even
+                                     one_up + 0x1p-8f - 0x1p-20f,
+                                     0x1p-140f,  // below the normal range
+                                     std::numeric_limits<float>::max(),
+                                     INFINITY,
+                                     -INFINITY};
+  const std::vector<double> expected = {0, 0, 1, -2.5, 1, one_up, 1 + 0x1p-6, one_up, 0, INFINITY, INFINITY, -INFINITY};
+  const std::int64_t n = static_cast<std::int64_t>(values.size());
+  const Tensor x = Tensor::from({n}, values);
+  Tensor narrow = Tensor::empty({n}, DType::bfloat16), back = Tensor::empty({n}, DType::float32);
+  cast(x, narrow);
+  cast(narrow, back);
+  CHECK(doubles(back) == expected);
+  CHECK(std::signbit(back.data<float>()[1]));
+
+  Tensor again = Tensor::empty({n}, DType::bfloat16), wide = Tensor::empty({n}, DType::float64);
+  cast(back, again);
+  cast(again, wide);
+  CHECK(doubles(wide) == expected);
+  // What must not become infinite by rounding: every NaN, also one whose only bits are cut off.
+  const std::vector<std::uint32_t> patterns = {0x7F800001u, 0xFFFFFFFFu, 0x7FC00000u};
+  Tensor nans = Tensor::empty({3}, DType::float32), narrow_nans = Tensor::empty({3}, DType::bfloat16);
+  std::memcpy(nans.raw(), patterns.data(), sizeof(std::uint32_t) * 3);
+  cast(nans, narrow_nans);
+  cast(narrow_nans, nans);
+  for (const float value : nans.to_vector<float>()) CHECK(std::isnan(value));
+}
+
+TEST_CASE("cast adds when asked, but not in bfloat16") {
+  const Tensor x = random_tensor<float>({1003}, 1);
+  Tensor narrow = Tensor::empty({1003}, DType::bfloat16), rounded = Tensor::empty({1003}, DType::float32);
+  cast(x, narrow);
+  cast(narrow, rounded);
+  CHECK(distance(rounded, x) <= 0x1p-9);  // half of the last bit of numbers below 1
+  CHECK(distance(rounded, x) > 0x1p-11);
+  Tensor sum = x.clone();
+  const std::vector<double> a = doubles(x), b = doubles(rounded);
+  cast(narrow, sum, Write::accumulate);
+  CHECK(distance(sum, tabulate(1003, [&](std::size_t i) {
+                   return static_cast<float>(a[i]) + static_cast<float>(b[i]);
+                 })) == 0);
+  CHECK_THROWS_AS(cast(x, narrow, Write::accumulate), InternalError);
+}
+
 TEMPLATE_TEST_CASE("all_finite finds one bad element anywhere", "", float, double) {
   using Limits = std::numeric_limits<TestType>;
   const std::int64_t n = 100003;
