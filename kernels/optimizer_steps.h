@@ -11,9 +11,9 @@
 namespace actgrad::kernels {
 
 struct SgdStep {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov;
-  bool first;  // the first step of this parameter: buffer = d, dampening not applied
+  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  bool first = false;  // the first step of this parameter: buffer = d, dampening not applied
 };
 // d = g + wd·p;  buf = momentum·buf + (1 − dampening)·d;  p −= lr·(buf, or d + momentum·buf with Nesterov, or d without
 // momentum). buffer: undefined exactly when momentum is 0.

@@ -11,7 +11,7 @@ namespace actgrad {
 using kernels::Transpose;
 
 AdaActFull::AdaActFull(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
       beta1_(options.number("beta1")),
       beta2_(options.number("beta2")),
       eps_(options.number("eps")),
@@ -114,7 +114,7 @@ void AdaActFull::find_pieces() {
   std::vector<kernels::AdaActPiece> pieces;
   const auto add = [&](const Parameter* parameter, std::int64_t rate) {
     if (parameter && parameter->variable.has_grad())
-      pieces.push_back({parameter->offset, parameter->offset + parameter->numel(), 1, rate});
+      pieces.push_back({parameter->offset, parameter->offset + parameter->numel(), 1, rate, decays(*parameter)});
   };
   for (const LayerGradients::Layer& l : gradients_.layers()) {
     add(&l.layer->weight(), 0);

@@ -24,15 +24,17 @@ OptionTable Eva::options() {
 }
 
 Eva::Eva(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
+      momentum_(options.number("momentum")),
       weight_decay_(options.number("weight-decay")),
       damping_(options.number("damping")),
       kl_clip_(options.number("kl-clip")),
       keep_(options.number("statistic-decay")),
       form_(options.text("form") == "joint" ? kernels::RankOne::joint : kernels::RankOne::separate),
       rate_(parameters_.device()),
-      heavy_ball_(parameters_, options.number("momentum")),
+      step_(parameters_.device(), decay_1d_),
       gradients_(model) {
+  if (momentum_ != 0) buffer_ = parameters_.zeros_like();
   for (const LayerGradients::Layer& l : gradients_.layers()) {
     const std::int64_t groups = l.layer->groups();
     const auto zeros = [&](std::int64_t n) { return Tensor::zeros({groups, n}, model.dtype(), parameters_.device()); };
@@ -45,7 +47,7 @@ Eva::Eva(Model& model, const Options& options)
 void Eva::prepare(double lr) {
   Optimizer::prepare(lr);
   rate_.set(lr);
-  heavy_ball_.prepare(lr, weight_decay_);
+  step_.set({.lr = lr, .momentum = momentum_, .weight_decay = weight_decay_});
 }
 
 Eva::Layer& Eva::state_of(const WeightedLayer& layer) {
@@ -87,11 +89,12 @@ void Eva::update() {
   }
   if (kl_clip_ > 0) kernels::kl_clip(gradients_.directions(), gradients_.gradients(), rate_, kl_clip_);
   gradients_.scatter();
-  heavy_ball_.update();
+  update_all(kernels::sgd_step, step_, buffer_);  // momentum and weight decay, of all parameters
 }
 
 std::vector<NamedTensor> Eva::state() {
-  std::vector<NamedTensor> state = heavy_ball_.state();
+  std::vector<NamedTensor> state;
+  if (buffer_) state.push_back({"momentum", buffer_});
   for (Layer& layer : layers_) {
     state.push_back({"mean_input." + layer.layer->name(), layer.a});
     state.push_back({"mean_output_gradient." + layer.layer->name(), layer.b});

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "kernels/natural_gradient.h"
+#include "kernels/optimizer_steps.h"
 #include "optim/batch_statistic.h"
-#include "optim/heavy_ball.h"
 #include "optim/layer_gradients.h"
 #include "optim/optimizer.h"
 
@@ -34,10 +34,11 @@ class Eva final : public Optimizer {
   };
   Layer& state_of(const WeightedLayer& layer);
 
-  double weight_decay_, damping_, kl_clip_, keep_;
+  double momentum_, weight_decay_, damping_, kl_clip_, keep_;
   kernels::RankOne form_;
   StepValue<double> rate_;
-  HeavyBall heavy_ball_;
+  DecayStep<kernels::SgdStep> step_;
+  Tensor buffer_;  // the momentum of every parameter; undefined without momentum
   LayerGradients gradients_;
   std::vector<Layer> layers_;
 };

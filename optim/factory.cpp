@@ -7,6 +7,7 @@
 #include "optim/eva.h"
 #include "optim/foof.h"
 #include "optim/kfac.h"
+#include "optim/sam.h"
 #include "optim/sgd.h"
 
 namespace actgrad {
@@ -37,6 +38,17 @@ Entry adaact_entry() {
   return entry;
 }
 
+// SAM is made around another optimizer.
+Entry sam_entry() {
+  return {"sam", "sharpness-aware minimisation around another optimizer (Foret et al. 2021)", Sam::options(),
+          [](Model& model, const Options& options) {
+            const std::string& name = options.text("base-optim");
+            Options base(optimizer_options(name));
+            for (const Option& option : base.table()) base.set(option.name, options.value(option.name));
+            return std::make_unique<Sam>(model, options, make_optimizer(name, model, base));
+          }};
+}
+
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> list = {
       entry_of<Sgd>("sgd", "stochastic gradient descent with momentum"),
@@ -45,6 +57,7 @@ const std::vector<Entry>& entries() {
       entry_of<Kfac>("kfac", "Kronecker-factored curvature (Martens and Grosse 2015)"),
       entry_of<Foof>("foof", "the inverse covariance of each layer's inputs (Benzing 2022)"),
       entry_of<Eva>("eva", "Kronecker-factored curvature of rank one (Zhang et al. 2023)"),
+      sam_entry(),
       adaact_entry(),
   };
   return list;
@@ -67,8 +80,20 @@ std::vector<std::string> optimizer_names() {
 std::string optimizer_help(const std::string& name) {
   return entry(name).help;
 }
-OptionTable optimizer_options(const std::string& name) {
+OptionTable own_optimizer_options(const std::string& name) {
   return entry(name).options;
+}
+
+OptionTable optimizer_options(const std::string& name, const std::string& base) {
+  OptionTable table = own_optimizer_options(name);
+  for (Option& option : table) {
+    if (option.name != "base-optim") continue;
+    if (base == name) throw UserError("--base-optim: " + name + " cannot be its own base");
+    if (!base.empty()) option.fallback = base;
+    for (const Option& inner : optimizer_options(to_text(option.fallback))) table.push_back(inner);
+    break;  // `option` may have moved
+  }
+  return table;
 }
 
 std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model,

@@ -30,7 +30,7 @@ OptionTable Foof::options() {
 }
 
 Foof::Foof(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
       variant_(options.text("variant") == "cifar"      ? Variant::cifar
                : options.text("variant") == "original" ? Variant::original
                                                        : Variant::canonical),
@@ -41,11 +41,10 @@ Foof::Foof(Model& model, const Options& options)
       momentum_(options.number("momentum")),
       keep_(options.number("factor-decay")),
       damping_(options.number("damping")),
-      // The original keeps the momentum of the raw gradients.
-      heavy_ball_(parameters_, variant_ == Variant::original ? 0 : momentum_),
+      step_(parameters_.device(), decay_1d_),
       gradients_(model),
       commits_(Tensor::zeros({1}, DType::float64)) {
-  if (variant_ == Variant::original) raw_momentum_ = parameters_.zeros_like();
+  if (momentum_ != 0) buffer_ = parameters_.zeros_like();
   const DType dtype = factor_dtype(options, model.dtype());
   for (const LayerGradients::Layer& l : gradients_.layers()) {
     const std::int64_t groups = l.layer->groups(), n = l.layer->columns_with_bias();
@@ -67,7 +66,7 @@ void Foof::prepare(double lr) {
   takes_statistics_ = original ? s == 0 || (s + statistic_steps_) % t_inv_ < statistic_steps_ : s % t_cov_ == 0;
   if (takes_statistics_) commits_.data<double>()[0] += 1;  // once per step
   const bool decays = variant_ != Variant::cifar || s >= 20 * t_cov_;
-  heavy_ball_.prepare(lr, decays ? weight_decay_ : 0);
+  step_.set({.lr = lr, .momentum = original ? 0 : momentum_, .weight_decay = decays ? weight_decay_ : 0});
 }
 
 // Eq. (4): A = mean over all rows of ã ãᵀ.
@@ -108,20 +107,21 @@ void Foof::refresh() {
 
 void Foof::update() {
   if (variant_ == Variant::original) return update_original();
-  precondition();        // Eq. (3): layer gradient = G·P
-  heavy_ball_.update();  // of all parameters
+  precondition();                                 // Eq. (3): layer gradient = G·P
+  update_all(kernels::sgd_step, step_, buffer_);  // momentum and weight decay, of all parameters
 }
 
 // Benzing's Algorithm 1: the momentum of the raw gradients is multiplied by P, which moves only then, before A does.
 void Foof::update_original() {
   for (const Span& span : parameters_.spans_with_gradient()) {
-    Tensor momentum = raw_momentum_.slice(span.begin, span.end);
+    if (!buffer_) break;
+    Tensor momentum = buffer_.slice(span.begin, span.end);
     Tensor gradient = parameters_.gradients().slice(span.begin, span.end);
     kernels::mix(momentum, momentum_, gradient, 1);
     kernels::copy(momentum, gradient, Write::overwrite);
   }
   precondition();
-  heavy_ball_.update();
+  update_all(kernels::sgd_step, step_, Tensor());
   if (inverts_for_next_)
     for (Layer& state : layers_) state.inverse.copy_from(state.next);
 }
@@ -138,8 +138,8 @@ void Foof::precondition() {
 }
 
 std::vector<NamedTensor> Foof::state() {
-  std::vector<NamedTensor> state = heavy_ball_.state();
-  if (raw_momentum_) state.push_back({"momentum", raw_momentum_});
+  std::vector<NamedTensor> state;
+  if (buffer_) state.push_back({"momentum", buffer_});
   state.push_back({"statistics", commits_});
   for (Layer& layer : layers_) {
     state.push_back({"input_covariance." + layer.layer->name(), layer.a.average()});

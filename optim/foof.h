@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/optimizer_steps.h"
 #include "optim/curvature_factor.h"
-#include "optim/heavy_ball.h"
 #include "optim/layer_gradients.h"
 #include "optim/optimizer.h"
 
@@ -45,11 +45,11 @@ class Foof final : public Optimizer {
   std::int64_t t_cov_, t_inv_, statistic_steps_;
   double weight_decay_, momentum_, keep_, damping_;
   bool takes_statistics_ = false, refreshes_ = false, inverts_for_next_ = false;
-  HeavyBall heavy_ball_;
+  DecayStep<kernels::SgdStep> step_;
   LayerGradients gradients_;
   std::vector<Layer> layers_;
-  Tensor raw_momentum_;  // original
-  Tensor commits_;       // k: how many statistics are in the averages; on the CPU
+  Tensor buffer_;   // the momentum of every parameter; undefined without momentum
+  Tensor commits_;  // k: how many statistics are in the averages; on the CPU
 };
 
 }  // namespace actgrad

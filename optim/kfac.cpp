@@ -56,7 +56,7 @@ E choice(const Options& options, const std::string& name, const std::vector<std:
 }  // namespace
 
 Kfac::Kfac(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
       normalization_(choice<Normalization>(options, "normalization",
                                            {{"rows", Normalization::rows},
                                             {"kfc", Normalization::kfc},
@@ -69,13 +69,15 @@ Kfac::Kfac(Model& model, const Options& options)
       delay_decay_(options.flag("delay-decay")),
       t_cov_(options.integer("t-cov")),
       t_inv_(options.integer("t-inv")),
+      momentum_(options.number("momentum")),
       weight_decay_(options.number("weight-decay")),
       keep_(options.number("factor-decay")),
       damping_(options.number("damping")),
       kl_clip_(options.number("kl-clip")),
       rate_(parameters_.device()),
-      heavy_ball_(parameters_, options.number("momentum")),
+      step_(parameters_.device(), decay_1d_),
       gradients_(model) {
+  if (momentum_ != 0) buffer_ = parameters_.zeros_like();
   if (split_ && eigen_) throw UserError("--split pi needs --solver cholesky");
   const DType dtype = factor_dtype(options, model.dtype());
   for (const LayerGradients::Layer& l : gradients_.layers()) {
@@ -98,7 +100,7 @@ void Kfac::prepare(double lr) {
   takes_statistics_ = s % t_cov_ == 0;
   refreshes_ = s % t_inv_ == 0;
   rate_.set(lr);
-  heavy_ball_.prepare(lr, delay_decay_ && s < 20 * t_cov_ ? 0 : weight_decay_);
+  step_.set({.lr = lr, .momentum = momentum_, .weight_decay = delay_decay_ && s < 20 * t_cov_ ? 0 : weight_decay_});
 }
 
 Kfac::Layer& Kfac::state_of(const WeightedLayer& layer) {
@@ -197,7 +199,7 @@ void Kfac::update() {
   // R = ν·R, ν = min(1, √(κ/(lr² Σ R·Grad))): over all layers together
   if (kl_clip_ > 0) kernels::kl_clip(gradients_.directions(), gradients_.gradients(), rate_, kl_clip_);
   gradients_.scatter();
-  heavy_ball_.update();
+  update_all(kernels::sgd_step, step_, buffer_);  // momentum and weight decay, of all parameters
 }
 
 // R = Q_G [(Q_Gᵀ Grad Q_A) / (d_G d_Aᵀ + λ)] Q_Aᵀ; or G⁻¹ Grad A⁻¹ (Eq. (2))
@@ -215,7 +217,8 @@ void Kfac::precondition(Layer& state, LayerGradients::Layer& l) const {
 }
 
 std::vector<NamedTensor> Kfac::state() {
-  std::vector<NamedTensor> state = heavy_ball_.state();
+  std::vector<NamedTensor> state;
+  if (buffer_) state.push_back({"momentum", buffer_});
   for (Layer& layer : layers_) {
     for (auto [side, what] : {std::pair(&layer.a, "input"), std::pair(&layer.g, "output_gradient")}) {
       const std::string name = std::string(what) + "_covariance." + layer.layer->name();

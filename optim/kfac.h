@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/optimizer_steps.h"
 #include "optim/curvature_factor.h"
-#include "optim/heavy_ball.h"
 #include "optim/layer_gradients.h"
 #include "optim/optimizer.h"
 
@@ -57,11 +57,12 @@ class Kfac final : public Optimizer {
   Normalization normalization_;
   bool eigen_, split_, sampled_labels_, delay_decay_;
   std::int64_t t_cov_, t_inv_;
-  double weight_decay_, keep_, damping_, kl_clip_;
+  double momentum_, weight_decay_, keep_, damping_, kl_clip_;
   bool takes_statistics_ = false, refreshes_ = false;
   int pass_ = 0;
   StepValue<double> rate_;
-  HeavyBall heavy_ball_;
+  DecayStep<kernels::SgdStep> step_;
+  Tensor buffer_;  // the momentum of every parameter; undefined without momentum
   LayerGradients gradients_;
   std::vector<Layer> layers_;
 };

@@ -119,10 +119,13 @@ class Optimizer : public Probe {
   bool decay_1d_ = true;
 };
 
-// sgd, adam, adamw, adaact.
+// sgd, adam, adamw, …
 std::vector<std::string> optimizer_names();
 std::string optimizer_help(const std::string& name);     // one line
-OptionTable optimizer_options(const std::string& name);  // throws UserError for an unknown name
+// The options of an optimizer; of one that is made around another, such as SAM, also those of its base: `base`, or what
+// the option base-optim is by default. Throws UserError for unknown names.
+OptionTable optimizer_options(const std::string& name, const std::string& base = "");
+OptionTable own_optimizer_options(const std::string& name);  // without the base's
 // The options the paper's experiments use for this optimizer with this model and data set, where they differ from the
 // table's defaults: (name, value, source).
 struct Recommended {

@@ -10,9 +10,12 @@ namespace actgrad {
 
 class TrainingStep {
  public:
-  // Both must outlive this. record: on a GPU, each kind of step is recorded once and replayed (if the optimizer is
-  // recordable).
-  TrainingStep(Model& model, Optimizer& optimizer, bool record = true);
+  struct Settings {
+    bool record = true;    // on a GPU, each kind of step is recorded once and replayed (if the optimizer is recordable)
+    double clip_norm = 0;  // bound of the norm of all gradients together, before the optimizer sees them; 0: none
+  };
+  // Both must outlive this.
+  TrainingStep(Model& model, Optimizer& optimizer, const Settings& settings);
 
   // `gradients` takes the loss of all the step's micro-batches forward and backward, each in a pass made from the one
   // it is given: several times if the optimizer wants several gradients. On a GPU it is not called when the work was
@@ -28,6 +31,7 @@ class TrainingStep {
 
   Model& model_;
   Optimizer& optimizer_;
+  double clip_norm_;
   bool records_;
   StepRunner runner_;
 };

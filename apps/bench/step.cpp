@@ -32,7 +32,7 @@ class Contestant {
     const InputSpec input;
     model_ = make_model(settings.model, input, settings.dtype, 0, Options(model_options(settings.model)), device_);
     optimizer_ = make_optimizer(optimizer, *model_);
-    step_ = std::make_unique<TrainingStep>(*model_, *optimizer_, settings.record);
+    step_ = std::make_unique<TrainingStep>(*model_, *optimizer_, TrainingStep::Settings{.record = settings.record});
     x_ = random_tensor({settings.batch_size, input.height, input.width, input.channels}, settings.dtype).to(device_);
     labels_ = random_labels(settings.batch_size, input.classes).to(device_);
     own_bytes_ = memory_statistics(device_).bytes_in_use - before;
@@ -60,7 +60,7 @@ class Contestant {
   StepWork count() {
     const auto launches = [&] { return device_.is_cpu() ? 0 : device_backend().launches(); };
     const std::uint64_t before = launches();
-    TrainingStep plain(*model_, *optimizer_, /*record=*/false);
+    TrainingStep plain(*model_, *optimizer_, {.record = false});
     StepWork work;
     work.steps = period();
     work.calls = kernels::count_work([&] {

@@ -32,6 +32,15 @@ std::string chosen(const std::string& name, const GivenOptions& given, const Giv
   return to_text(find_option(run_options(), name)->fallback);
 }
 
+// The optimizer inside of one that is made around another; the optimizer itself otherwise.
+std::string base_optimizer(const std::string& optimizer, const GivenOptions& given, const GivenOptions& file) {
+  const Option* const option = find_option(optimizer_options(optimizer), "base-optim");
+  if (!option) return optimizer;
+  for (const GivenOptions* options : {&given, &file})
+    if (const std::string* text = find_given(*options, "base-optim")) return *text;
+  return to_text(option->fallback);
+}
+
 void refuse_unknown(const std::string& what, const std::string& name, const std::vector<std::string>& known) {
   if (std::find(known.begin(), known.end(), name) == known.end()) throw UserError(unknown_name(what, name, known));
 }
@@ -55,7 +64,7 @@ void place(RunConfig& config, const GivenOption& value, bool model_changed, bool
   const std::string& name = value.name;
   if (config.run.contains(name)) {
     config.run.set_text(name, value.text);
-  } else if (belongs_to_any(name, optimizer_names(), optimizer_options)) {
+  } else if (belongs_to_any(name, optimizer_names(), own_optimizer_options)) {
     if (optimizer_changed) return;
     if (!config.optimizer.contains(name))
       throw UserError("--" + name + ": " + config.optimizer_name() +
@@ -79,7 +88,7 @@ void place(RunConfig& config, const GivenOption& value, bool model_changed, bool
 // The optimizer's values: where each comes from, and what the paper uses where nobody gave one.
 void resolve_optimizer(RunConfig& config, const GivenOptions& given, const GivenOptions& file) {
   for (const Recommended& recommended :
-       recommended_options(config.optimizer_name(), config.model_name(), config.data_name())) {
+       recommended_options(config.base_optimizer_name(), config.model_name(), config.data_name())) {
     if (config.optimizer.was_set(recommended.option)) continue;
     config.optimizer.set(recommended.option, recommended.value);
     config.sources[recommended.option] = recommended.source;
@@ -181,7 +190,9 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   const std::string model = chosen("model", given, file), optimizer = chosen("optim", given, file);
   refuse_unknown("model", model, model_names());
   refuse_unknown("optimizer", optimizer, optimizer_names());
-  RunConfig config{Options(run_options()), Options(model_options(model)), Options(optimizer_options(optimizer)), {}};
+  const std::string base = base_optimizer(optimizer, given, file);
+  RunConfig config{
+      Options(run_options()), Options(model_options(model)), Options(optimizer_options(optimizer, base)), {}};
   config.run.set("model", model).set("optim", optimizer);
 
   const std::string *file_model = find_given(file, "model"), *file_optimizer = find_given(file, "optim");

@@ -23,6 +23,10 @@ struct RunConfig {
 
   const std::string& model_name() const { return run.text("model"); }
   const std::string& optimizer_name() const { return run.text("optim"); }
+  // The one inside of an optimizer that is made around another, such as SAM; else the same.
+  const std::string& base_optimizer_name() const {
+    return optimizer.contains("base-optim") ? optimizer.text("base-optim") : optimizer_name();
+  }
   const std::string& data_name() const { return run.text("data"); }
   DType dtype() const { return run.text("precision") == "fp64" ? DType::float64 : DType::float32; }
   kernels::MatrixPrecision matrix_precision() const { return kernels::parse_matrix_precision(run.text("precision")); }

@@ -154,7 +154,7 @@ std::vector<CommandLineGroup> training_option_groups() {
   for (CommandLineGroup& group : groups) {
     std::vector<CommandLineOption> more;
     if (group.title == "Model") more = merged(model_names(), model_options);
-    if (group.title == "Optimizer") more = merged(optimizer_names(), optimizer_options);
+    if (group.title == "Optimizer") more = merged(optimizer_names(), own_optimizer_options);
     group.options.insert(group.options.begin() + 1, more.begin(), more.end());
   }
   return groups;

@@ -148,7 +148,7 @@ void step_on_random_batch(Model& model, Optimizer& optimizer, std::int64_t side,
   const std::int64_t batch = 8;
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>((number + 3 * i) % 10));
-  TrainingStep(model, optimizer, /*record=*/false).run(0.01, batch, 1, [&](const Pass& settings) {
+  TrainingStep(model, optimizer, {.record = false}).run(0.01, batch, 1, [&](const Pass& settings) {
     Tape tape;
     Pass pass = settings;
     pass.tape = &tape;

@@ -113,14 +113,21 @@ inline bool registered(const std::string& optimizer) {
   return std::find(names.begin(), names.end(), optimizer) != names.end();
 }
 
+// The table of a case's optimizer, which may be made around another one.
+inline OptionTable option_table(const Json& entry) {
+  const auto base = entry["options"].find("base-optim");
+  return base == entry["options"].end() ? optimizer_options(entry["optimizer"])
+                                        : optimizer_options(entry["optimizer"], *base);
+}
+
 // The first thing that a case needs and that does not exist; "" when it can be run.
 inline std::string missing(const Json& entry) {
   const std::string optimizer = entry["optimizer"];
   if (!registered(optimizer)) return optimizer;
-  const OptionTable table = optimizer_options(optimizer);
+  const OptionTable table = option_table(entry);
   for (const auto& [name, value] : entry["options"].items())
     if (!find_option(table, name)) return name;
-  return entry["clip-norm"] > 0 ? "clip-norm" : "";
+  return "";
 }
 
 inline OptionValue option_value(const Json& value) {
@@ -132,7 +139,7 @@ inline OptionValue option_value(const Json& value) {
 
 // The script's defaults need not be the library's.
 inline Options golden_options(const Json& entry) {
-  Options options(optimizer_options(entry["optimizer"]));
+  Options options(option_table(entry));
   for (const auto& [name, value] : entry["defaults"].items())
     if (options.contains(name)) options.set(name, option_value(value));
   for (const auto& [name, value] : entry["options"].items()) options.set(name, option_value(value));
@@ -161,12 +168,12 @@ inline void set_golden_values(Model& model) {
 class GoldenRun {
  public:
   GoldenRun(const std::string& optimizer_name, const Options& options, std::vector<std::int64_t> micro_batches,
-            DType dtype, int steps, bool normalised = true)
+            DType dtype, int steps, bool normalised = true, double clip_norm = 0)
       : network_(new GoldenNetwork(normalised)),
         model(std::unique_ptr<Module>(network_),
               {GoldenNetwork::height, GoldenNetwork::width, GoldenNetwork::channels, GoldenNetwork::classes}, dtype, 1),
         optimizer(make_optimizer(optimizer_name, model, options)),
-        step_(model, *optimizer),
+        step_(model, *optimizer, {.clip_norm = clip_norm}),
         micro_batches_(std::move(micro_batches)) {
     for (std::int64_t size : micro_batches_) images_ += size;
     batches_ = golden_batches(steps, images_, dtype);

@@ -41,7 +41,7 @@ struct Rows final : Module {
 };
 
 void train(Model& model, Optimizer& optimizer, const std::vector<Tensor>& images, const Tensor& labels) {
-  TrainingStep step(model, optimizer);
+  TrainingStep step(model, optimizer, {});
   for (const Tensor& x : images)
     step.run(0.01, x.dim(0), 1, [&](const Pass& settings) {
       Tape tape;
