@@ -80,7 +80,15 @@ void bias_backward(const Tensor& dy, Tensor& dbias, Write mode) {
     const T* p = dy.data<T>();
     parallel_for(long_rows, grain, [&](Range range, int thread) {
       double* sums = partial.data<double>() + thread * width;
-      for (std::int64_t r = range.begin; r < range.end; ++r)
+      constexpr std::int64_t block = 8;  // rows that are added up before they go to the sums in double
+      std::int64_t r = range.begin;
+      for (; r + block <= range.end; r += block)
+        for (std::int64_t j = 0; j < width; ++j) {
+          T sum = p[r * width + j];
+          for (std::int64_t k = 1; k < block; ++k) sum += p[(r + k) * width + j];
+          sums[j] += static_cast<double>(sum);
+        }
+      for (; r < range.end; ++r)
         for (std::int64_t j = 0; j < width; ++j) sums[j] += static_cast<double>(p[r * width + j]);
     });
     const double* sums = partial.data<double>();

@@ -6,18 +6,19 @@
 namespace actgrad::kernels {
 namespace {
 
-// finish(j, Σ_r x[r, j]²) for x (rows, columns).
-template <class T, class Finish>
-void sum_squares(const Tensor& x, std::int64_t rows, std::int64_t columns, const Finish& finish) {
-  cuda::sum_columns(
-      x.data<T>(), rows, columns, [] __device__(double v) { return v * v; }, finish);
-}
+// What is averaged.
+struct Square {
+  __device__ double operator()(double v) const { return v * v; }
+};
+struct Itself {
+  __device__ double operator()(double v) const { return v; }
+};
 
-template <class T>
-void second_moment_of(const Tensor& x, Tensor& result) {
+template <class Power, class T>
+void moment_of(const Tensor& x, Tensor& result) {
   const std::int64_t columns = x.dim(-1), rows = columns ? x.numel() / columns : 0;
   T* const to = result.data<T>();
-  sum_squares<T>(x, rows, columns, [=] __device__(std::int64_t j, double sum) {
+  cuda::sum_columns(x.data<T>(), rows, columns, Power{}, [=] __device__(std::int64_t j, double sum) {
     to[j] = static_cast<T>(sum / static_cast<double>(rows));
   });
 }
@@ -43,12 +44,13 @@ __global__ void window_sums_kernel(Conv2dGeometry g, const double* q, double fac
   }
 }
 
-template <class T>
-void patch_second_moment_of(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
+template <class Power, class T>
+void patch_moment_of(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
   if (result.numel() == 0) return;
-  const Tensor squares = Tensor::empty({g.height, g.width, g.in_channels}, DType::float64, x.device());
-  double* const q = squares.data<double>();
-  sum_squares<T>(x, g.batch, squares.numel(), [=] __device__(std::int64_t j, double sum) { q[j] = sum; });
+  const Tensor image = Tensor::empty({g.height, g.width, g.in_channels}, DType::float64, x.device());
+  double* const q = image.data<double>();
+  cuda::sum_columns(x.data<T>(), g.batch, image.numel(), Power{},
+                    [=] __device__(std::int64_t j, double sum) { q[j] = sum; });
 
   // As for columns: threadIdx.x is the channel, as many rows of threads as the block has room for.
   const cuda::ColumnTiles tiles(g.out_height() * g.out_width(), g.in_channels, 1);
@@ -57,9 +59,28 @@ void patch_second_moment_of(const Conv2dGeometry& g, const Tensor& x, Tensor& re
   cuda::launch(window_sums_kernel<T>, grid, tiles.block, 0, cuda::stream(), g, q, factor, result.data<T>());
 }
 
+template <class T>
+void second_moment_of(const Tensor& x, Tensor& result) {
+  moment_of<Square, T>(x, result);
+}
+template <class T>
+void first_moment_of(const Tensor& x, Tensor& result) {
+  moment_of<Itself, T>(x, result);
+}
+template <class T>
+void patch_second_moment_of(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
+  patch_moment_of<Square, T>(g, x, result);
+}
+template <class T>
+void patch_first_moment_of(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
+  patch_moment_of<Itself, T>(g, x, result);
+}
+
 }  // namespace
 
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(second_moment, second_moment_of);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(first_moment, first_moment_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(patch_second_moment, patch_second_moment_of);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(patch_first_moment, patch_first_moment_of);
 
 }  // namespace actgrad::kernels

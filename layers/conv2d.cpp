@@ -44,6 +44,10 @@ void Conv2d::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::patch_second_moment(geometry(x), x, result);
 }
 
+void Conv2d::write_input_mean(const Tensor& x, Tensor& result) const {
+  kernels::patch_first_moment(geometry(x), x, result);
+}
+
 void Conv2d::write_input_covariance(const Tensor& x, Tensor& result) const {
   kernels::patch_covariance(geometry(x), x, has_bias_, result);
 }

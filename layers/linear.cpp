@@ -28,6 +28,10 @@ void Linear::write_input_second_moment(const Tensor& x, Tensor& result) const {
   kernels::second_moment(x, result);
 }
 
+void Linear::write_input_mean(const Tensor& x, Tensor& result) const {
+  kernels::first_moment(x, result);
+}
+
 void Linear::write_input_covariance(const Tensor& x, Tensor& result) const {
   kernels::covariance(x, has_bias_, result);
 }

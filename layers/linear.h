@@ -18,6 +18,7 @@ class Linear final : public WeightedLayer {
   std::int64_t rows(const Tensor& x) const override { return x.dim(0); }
   std::int64_t columns_with_bias() const override { return columns() + (has_bias_ ? 1 : 0); }
   void write_input_second_moment(const Tensor& x, Tensor& result) const override;
+  void write_input_mean(const Tensor& x, Tensor& result) const override;
   void write_input_covariance(const Tensor& x, Tensor& result) const override;
   void write_input_means(const Tensor& x, Tensor& result) const override;
 

@@ -31,8 +31,8 @@ struct Pass {
   bool samples_labels = false;  // the loss is that of labels drawn from the model's own predictions
   Probe* probe = nullptr;
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
-  // Of dropout and of sampled labels: the seed, the training step's first stream, and how many of its streams are taken. Each dropout layer
-  // takes the next one; every pass of the step starts where the one before cannot reach.
+  // Of dropout and of sampled labels: the seed, the training step's first stream, and how many of its streams are
+  // taken. Each dropout layer takes the next one; every pass of the step starts where the one before cannot reach.
   std::uint64_t seed = 0;
   StepValue<std::uint64_t> dropout_first = {};
   std::uint64_t dropout_offset = 0;

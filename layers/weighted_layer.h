@@ -31,6 +31,9 @@ class WeightedLayer : public Module {
     return result;
   }
 
+  // (groups, d): the mean over the batch's rows of each input. Eva's statistic.
+  virtual void write_input_mean(const Tensor& x, Tensor& result) const = 0;
+
   // d, and one more where the layer has a bias: its input, always 1, is the last column.
   virtual std::int64_t columns_with_bias() const = 0;
   // (groups, n, n), n = columns_with_bias(): the mean over the batch's rows of ã ãᵀ, ã a row with the bias' 1 appended.
@@ -38,7 +41,7 @@ class WeightedLayer : public Module {
   virtual void write_input_covariance(const Tensor& x, Tensor& result) const = 0;
   // (groups, out/groups, out/groups): the mean over all rows of dy dyᵀ. KFAC's factor G.
   void write_output_gradient_covariance(const Tensor& dy, Tensor& result) const;
-  // (N, groups · n): the mean of each sample's rows ã, the groups' side by side. Eva's a, and the rows of A in KFAC-K2.
+  // (N, groups · n): the mean of each sample's rows ã, the groups' side by side. The rows of A in KFAC-K2.
   virtual void write_input_means(const Tensor& x, Tensor& result) const = 0;
   // (N, out): the mean of dy over each sample's rows.
   void write_output_gradient_means(const Tensor& dy, Tensor& result) const;

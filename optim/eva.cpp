@@ -1,5 +1,6 @@
 #include "optim/eva.h"
 
+#include "kernels/augmented.h"
 #include "kernels/elementwise.h"
 #include "kernels/row_means.h"
 
@@ -38,9 +39,11 @@ Eva::Eva(Model& model, const Options& options)
   for (const LayerGradients::Layer& l : gradients_.layers()) {
     const std::int64_t groups = l.layer->groups();
     const auto zeros = [&](std::int64_t n) { return Tensor::zeros({groups, n}, model.dtype(), parameters_.device()); };
-    const std::int64_t inputs = l.layer->columns_with_bias(), outputs = l.layer->out() / groups;
-    layers_.push_back(
-        {l.layer, BatchStatistic(zeros(inputs)), BatchStatistic(zeros(outputs)), zeros(inputs), zeros(outputs)});
+    const std::int64_t inputs = l.layer->columns(), outputs = l.layer->out() / groups;
+    Tensor ones = Tensor::empty({groups}, model.dtype(), parameters_.device());
+    kernels::fill(ones, 1);
+    layers_.push_back({l.layer, BatchStatistic(zeros(inputs)), BatchStatistic(zeros(outputs)), zeros(inputs),
+                       zeros(outputs), l.layer->bias() ? ones : Tensor(), zeros(l.layer->columns_with_bias())});
   }
 }
 
@@ -56,19 +59,14 @@ Eva::Layer& Eva::state_of(const WeightedLayer& layer) {
   ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
 }
 
-// a = the mean of the inputs ã over batch and positions
+// a = the mean of the inputs over batch and positions
 void Eva::on_input(const WeightedLayer& layer, const Tensor& x) {
-  state_of(layer).batch_a.add(x.dim(0), [&](Tensor& mean) {
-    Tensor of_samples = Tensor::empty({x.dim(0), mean.numel()}, x.dtype(), x.device());
-    layer.write_input_means(x, of_samples);
-    Tensor flat = mean.reshape({mean.numel()});
-    kernels::mean_of_rows(of_samples, flat);
-  });
+  state_of(layer).batch_a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_mean(x, mean); });
 }
 
 // b = the mean of the output gradients over batch and positions
 void Eva::on_output_gradient(const WeightedLayer& layer, const Tensor& dy) {
-  state_of(layer).batch_b.add(dy.dim(0), [&](Tensor& mean) {
+  state_of(layer).batch_b.add(dy.numel() / dy.dim(-1), [&](Tensor& mean) {
     Tensor flat = mean.reshape({mean.numel()});
     kernels::mean_of_rows(dy, flat);
   });
@@ -85,7 +83,8 @@ void Eva::update() {
       kernels::mix(*average, keep, batch->mean(), 1 - keep);
       batch->clear();
     }
-    kernels::rank_one_direction(l.gradient, state.b, state.a, damping_, form_, l.direction);
+    kernels::join_bias(state.a, state.ones, state.augmented);  // ã = [a ; 1]
+    kernels::rank_one_direction(l.gradient, state.b, state.augmented, damping_, form_, l.direction);
   }
   if (kl_clip_ > 0) kernels::kl_clip(gradients_.directions(), gradients_.gradients(), rate_, kl_clip_);
   gradients_.scatter();

@@ -30,7 +30,8 @@ class Eva final : public Optimizer {
   struct Layer {
     const WeightedLayer* layer;
     BatchStatistic batch_a, batch_b;
-    Tensor a, b;  // (groups, inputs), (groups, outputs/groups)
+    Tensor a, b;             // (groups, inputs), (groups, outputs/groups)
+    Tensor ones, augmented;  // of the bias, if there is one; [a ; 1]
   };
   Layer& state_of(const WeightedLayer& layer);
 

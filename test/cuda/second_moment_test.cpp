@@ -24,8 +24,13 @@ TEMPLATE_TEST_CASE("the second moment agrees with the CPU", "", float, double) {
     if (watched() && rows * columns > 11000) continue;
     CAPTURE(rows, columns);
     check_parity(
-        {random_tensor<T>({rows, columns}, 1), random_tensor<T>({1, columns}, 2)}, tolerance<T>,
-        [](auto& t) { second_moment(t[0], t[1]); }, placement);
+        {random_tensor<T>({rows, columns}, 1), random_tensor<T>({1, columns}, 2), random_tensor<T>({1, columns}, 2)},
+        tolerance<T>,
+        [](auto& t) {
+          second_moment(t[0], t[1]);
+          first_moment(t[0], t[2]);
+        },
+        placement);
   }
 }
 
@@ -38,8 +43,14 @@ TEMPLATE_TEST_CASE("the patch second moment agrees with the CPU", "", float, dou
                   << ", stride " << g.stride << ", padding " << g.padding << ", dilation " << g.dilation << ", groups "
                   << g.groups);
     check_parity(
-        {random_tensor<T>(g.input_shape(), 1), random_tensor<T>({g.groups, g.patch_size()}, 2)}, tolerance<T>,
-        [&](auto& t) { patch_second_moment(g, t[0], t[1]); }, placement);
+        {random_tensor<T>(g.input_shape(), 1), random_tensor<T>({g.groups, g.patch_size()}, 2),
+         random_tensor<T>({g.groups, g.patch_size()}, 2)},
+        tolerance<T>,
+        [&](auto& t) {
+          patch_second_moment(g, t[0], t[1]);
+          patch_first_moment(g, t[0], t[2]);
+        },
+        placement);
   };
   for (const std::int64_t stride : {1, 2, 3})
     for (const std::int64_t padding : {0, 1, 4})

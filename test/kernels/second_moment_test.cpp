@@ -16,22 +16,23 @@ namespace {
 template <class T>
 constexpr double tolerance = std::max<double>(8 * std::numeric_limits<T>::epsilon(), 1e-13);
 
-// The mean square of each column.
-std::vector<double> mean_squares(const std::vector<double>& values, std::int64_t columns) {
+// The mean of each column's numbers, or of their squares.
+std::vector<double> mean_powers(const std::vector<double>& values, std::int64_t columns, int power) {
   std::vector<double> result(static_cast<std::size_t>(columns));
-  for (std::size_t i = 0; i < values.size(); ++i) result[i % result.size()] += values[i] * values[i];
+  for (std::size_t i = 0; i < values.size(); ++i)
+    result[i % result.size()] += power == 2 ? values[i] * values[i] : values[i];
   for (double& value : result) value *= static_cast<double>(columns) / static_cast<double>(values.size());
   return result;
 }
 
-// The definition: the mean squares of the im2col matrix, group by group.
+// The definition: the means of the im2col matrix, group by group.
 template <class T>
-std::vector<double> from_patches(const Conv2dGeometry& g, const Tensor& x) {
+std::vector<double> from_patches(const Conv2dGeometry& g, const Tensor& x, int power) {
   std::vector<double> result;
   Tensor columns = Tensor::empty({g.batch * g.out_height() * g.out_width(), g.patch_size()}, x.dtype());
   for (std::int64_t group = 0; group < g.groups; ++group) {
     im2col(g, x.data<T>(), 0, g.batch, group, columns.data<T>());
-    const std::vector<double> part = mean_squares(doubles(columns), g.patch_size());
+    const std::vector<double> part = mean_powers(doubles(columns), g.patch_size(), power);
     result.insert(result.end(), part.begin(), part.end());
   }
   return result;
@@ -47,7 +48,9 @@ TEMPLATE_TEST_CASE("the second moment is the mean square of each column", "[seco
     const Tensor x = random_tensor<T>({rows, columns}, 1);
     Tensor result = Tensor::empty({1, columns}, x.dtype());
     second_moment(x, result);
-    CHECK(distance(result, mean_squares(doubles(x), columns)) <= tolerance<T>);
+    CHECK(distance(result, mean_powers(doubles(x), columns, 2)) <= tolerance<T>);
+    first_moment(x, result);
+    CHECK(distance(result, mean_powers(doubles(x), columns, 1)) <= tolerance<T>);
   }
 }
 
@@ -61,9 +64,11 @@ TEMPLATE_TEST_CASE("the patch second moment is that of the im2col matrix", "[sec
     const Tensor x = random_tensor<T>(g.input_shape(), 1);
     Tensor result = Tensor::empty({g.groups, g.patch_size()}, x.dtype()), again = result.clone();
     patch_second_moment(g, x, result);
-    CHECK(distance(result, from_patches<T>(g, x)) <= tolerance<T>);
+    CHECK(distance(result, from_patches<T>(g, x, 2)) <= tolerance<T>);
     patch_second_moment(g, x, again);
     CHECK(distance(result, again) == 0);
+    patch_first_moment(g, x, result);
+    CHECK(distance(result, from_patches<T>(g, x, 1)) <= tolerance<T>);
   };
   for (const std::int64_t stride : {1, 2, 3})
     for (const std::int64_t padding : {0, 1, 2, 4})
