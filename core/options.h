@@ -4,12 +4,17 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "core/error.h"
 
 namespace actgrad {
 
@@ -81,6 +86,15 @@ class Options {
   OptionTable table_;
   std::map<std::string, OptionValue> values_;
 };
+
+// What the text of an option stands for.
+template <class E>
+E choice(const Options& options, const std::string& name,
+         std::initializer_list<std::pair<std::string_view, E>> meanings) {
+  for (const auto& [text, meaning] : meanings)
+    if (text == options.text(name)) return meaning;
+  ACTGRAD_CHECK(false, "--" + name + " " + options.text(name));
+}
 
 // The candidate most like `name` (edit distance), or "" when none is close: for "did you mean".
 std::string nearest_name(const std::string& name, const std::vector<std::string>& candidates);

@@ -11,7 +11,7 @@ OptionTable Eva::options() {
   return {
       Option{"lr", 0.1, "learning rate"}.at_least(0).from(choice),
       Option{"momentum", 0.9, "share of the previous update that is kept"}.range_open_high(0, 1).from(choice),
-      Option{"weight-decay", 5e-4, "L2: added to the gradient, of every parameter"}.at_least(0).from(choice),
+      Option{"weight-decay", 5e-4, "L2: added to the gradient"}.at_least(0).from(choice),
       Option{"damping", 0.03, "added to the curvature"}.above(0).from(code),
       Option{"kl-clip", 1e-3, "bound of the change that an update makes to the model's predictions; 0: none"}
           .at_least(0)

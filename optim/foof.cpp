@@ -11,8 +11,7 @@ OptionTable Foof::options() {
   return {
       Option{"lr", 0.05, "learning rate"}.at_least(0).from(paper),
       Option{"momentum", 0.9, "share of the previous update that is kept"}.range_open_high(0, 1).from(paper),
-      Option{"weight-decay", 5e-4, "L2: added to the gradient, of every parameter"}.at_least(0).from(
-          "the authors' first README"),
+      Option{"weight-decay", 5e-4, "L2: added to the gradient"}.at_least(0).from("the authors' first README"),
       Option{"factor-decay", 0.95, "share of the old factors that stays when they move"}.range_open_high(0, 1).from(
           paper),
       Option{"damping", 1.0, "added to the diagonal of the factors"}.above(0).from(paper),
@@ -31,9 +30,9 @@ OptionTable Foof::options() {
 
 Foof::Foof(Model& model, const Options& options)
     : Optimizer(model, options),
-      variant_(options.text("variant") == "cifar"      ? Variant::cifar
-               : options.text("variant") == "original" ? Variant::original
-                                                       : Variant::canonical),
+      variant_(choice<Variant>(
+          options, "variant",
+          {{"canonical", Variant::canonical}, {"cifar", Variant::cifar}, {"original", Variant::original}})),
       t_cov_(options.integer("t-cov")),
       t_inv_(options.integer("t-inv")),
       statistic_steps_(options.integer("statistic-steps")),

@@ -16,8 +16,7 @@ OptionTable Kfac::options() {
   return {
       Option{"lr", 0.05, "learning rate"}.at_least(0).from(paper),
       Option{"momentum", 0.9, "share of the previous update that is kept"}.range_open_high(0, 1).from(paper),
-      Option{"weight-decay", 5e-4, "L2: added to the gradient, of every parameter"}.at_least(0).from(
-          "the authors' first README"),
+      Option{"weight-decay", 5e-4, "L2: added to the gradient"}.at_least(0).from("the authors' first README"),
       Option{"delay-decay", true, "no weight decay before step 20·t-cov"}.from(code),
       Option{"factor-decay", 0.9, "share of the old factors that stays when they move"}.range_open_high(0, 1).from(
           paper),
@@ -44,25 +43,14 @@ OptionTable Kfac::options() {
   };
 }
 
-namespace {
-
-template <class E>
-E choice(const Options& options, const std::string& name, const std::vector<std::pair<std::string, E>>& values) {
-  for (const auto& [text, value] : values)
-    if (text == options.text(name)) return value;
-  ACTGRAD_CHECK(false, name);
-}
-
-}  // namespace
-
 Kfac::Kfac(Model& model, const Options& options)
     : Optimizer(model, options),
-      normalization_(choice<Normalization>(options, "normalization",
-                                           {{"rows", Normalization::rows},
-                                            {"kfc", Normalization::kfc},
-                                            {"gpauloski", Normalization::gpauloski},
-                                            {"averaged", Normalization::averaged},
-                                            {"textbook", Normalization::textbook}})),
+      normalization_(choice<FactorNormalization>(options, "normalization",
+                                                 {{"rows", FactorNormalization::rows},
+                                                  {"kfc", FactorNormalization::kfc},
+                                                  {"gpauloski", FactorNormalization::gpauloski},
+                                                  {"averaged", FactorNormalization::averaged},
+                                                  {"textbook", FactorNormalization::textbook}})),
       eigen_(options.text("solver") == "eigen"),
       split_(options.text("split") == "pi"),
       sampled_labels_(options.text("labels") == "sampled"),
@@ -116,7 +104,7 @@ void Kfac::on_input(const WeightedLayer& layer, const Tensor& x) {
   side.positions = static_cast<double>(layer.rows(x)) / static_cast<double>(x.dim(0));
   side.images += static_cast<double>(x.dim(0));
   side.factor.batch().add(layer.rows(x), [&](Tensor& mean) {
-    if (normalization_ != Normalization::averaged) return layer.write_input_covariance(x, mean);
+    if (normalization_ != FactorNormalization::averaged) return layer.write_input_covariance(x, mean);
     Tensor means = Tensor::empty({x.dim(0), mean.dim(0) * mean.dim(1)}, x.dtype(), x.device());
     layer.write_input_means(x, means);
     kernels::group_covariance(means, mean.dim(0), mean);
@@ -130,37 +118,18 @@ void Kfac::on_output_gradient(const WeightedLayer& layer, const Tensor& dy) {
   side.positions = static_cast<double>(rows) / static_cast<double>(dy.dim(0));
   side.images += static_cast<double>(dy.dim(0));
   side.factor.batch().add(rows, [&](Tensor& mean) {
-    if (normalization_ != Normalization::averaged) return layer.write_output_gradient_covariance(dy, mean);
+    if (normalization_ != FactorNormalization::averaged) return layer.write_output_gradient_covariance(dy, mean);
     Tensor means = Tensor::empty({dy.dim(0), dy.dim(-1)}, dy.dtype(), dy.device());
     layer.write_output_gradient_means(dy, means);
     kernels::group_covariance(means, mean.dim(0), mean);
   });
 }
 
-// What the published versions multiply the means by; S positions, B images.
-double Kfac::scale_of_a(const Side& side) const {
-  switch (normalization_) {
-    case Normalization::kfc: return 1 / side.positions;                           // Σ/(B·S²)
-    case Normalization::gpauloski: return 1 / (side.positions * side.positions);  // Σ/(B·S³)
-    case Normalization::textbook: return side.positions;                          // Σ/B
-    default: return 1;
-  }
-}
-double Kfac::scale_of_g(const Side& side) const {
-  const double rows = side.images * side.positions;
-  switch (normalization_) {
-    case Normalization::kfc: return rows * rows;                                  // B·S·Σ
-    case Normalization::gpauloski: return 1 / (side.positions * side.positions);  // Σ/(B·S³)
-    case Normalization::textbook: return side.images * side.images;               // of B·g
-    default: return 1;
-  }
-}
-
 // A = β·A + (1−β)·A_batch, G likewise
 void Kfac::end_passes() {
   for (Layer& state : layers_) {
-    state.a.factor.commit(keep_, scale_of_a(state.a));
-    state.g.factor.commit(keep_, scale_of_g(state.g));
+    state.a.factor.commit(keep_, scale_of_inputs(normalization_, state.a.positions));
+    state.g.factor.commit(keep_, scale_of_output_gradients(normalization_, state.g.positions, state.g.images));
     state.a.images = state.g.images = 0;
   }
 }

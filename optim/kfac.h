@@ -2,6 +2,7 @@
 
 #include "kernels/optimizer_steps.h"
 #include "optim/curvature_factor.h"
+#include "optim/kfac_normalization.h"
 #include "optim/layer_gradients.h"
 #include "optim/optimizer.h"
 
@@ -35,7 +36,6 @@ class Kfac final : public Optimizer {
   std::vector<NamedTensor> state() override;
 
  private:
-  enum class Normalization { rows, kfc, gpauloski, averaged, textbook };
   // One side of the Kronecker product.
   struct Side {
     CurvatureFactor factor;
@@ -49,12 +49,10 @@ class Kfac final : public Optimizer {
   };
   Side make_side(std::int64_t groups, std::int64_t n, DType dtype) const;
   Layer& state_of(const WeightedLayer& layer);
-  double scale_of_a(const Side& side) const;
-  double scale_of_g(const Side& side) const;
   void add_inverses(Layer& layer, std::vector<DampedInverse>& problems) const;
   void precondition(Layer& layer, LayerGradients::Layer& l) const;
 
-  Normalization normalization_;
+  FactorNormalization normalization_;
   bool eigen_, split_, sampled_labels_, delay_decay_;
   std::int64_t t_cov_, t_inv_;
   double momentum_, weight_decay_, keep_, damping_, kl_clip_;
