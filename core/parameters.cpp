@@ -1,15 +1,20 @@
 #include "core/parameters.h"
 
+#include <algorithm>
+
 namespace actgrad {
 
 ParameterSet::ParameterSet(std::vector<Parameter*> parameters, DType dtype, Device device)
-    : parameters_(std::move(parameters)) {
+    : parameters_(std::move(parameters)), layout_(parameters_) {
+  const auto first_vector =
+      std::stable_partition(layout_.begin(), layout_.end(), [](const Parameter* p) { return p->shape.rank() >= 2; });
   const std::int64_t unit = 64 / static_cast<std::int64_t>(size_of(dtype));
   std::int64_t size = 0;
-  for (Parameter* parameter : parameters_) {
+  for (Parameter* parameter : layout_) {
     parameter->offset = size;
     size += (parameter->numel() + unit - 1) / unit * unit;
   }
+  vectors_begin_ = first_vector == layout_.end() ? size : (*first_vector)->offset;
   values_ = Tensor::zeros({size}, dtype, device);
   gradients_ = Tensor::zeros({size}, dtype, device);
   for (Parameter* parameter : parameters_)
@@ -33,10 +38,10 @@ void ParameterSet::clear_gradients() {
 
 std::vector<Span> ParameterSet::spans_with_gradient() const {
   std::vector<Span> spans;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (!parameters_[i]->variable.has_grad()) continue;
-    const std::int64_t begin = parameters_[i]->offset;
-    const std::int64_t end = i + 1 < parameters_.size() ? parameters_[i + 1]->offset : flat_size();
+  for (std::size_t i = 0; i < layout_.size(); ++i) {
+    if (!layout_[i]->variable.has_grad()) continue;
+    const std::int64_t begin = layout_[i]->offset;
+    const std::int64_t end = i + 1 < layout_.size() ? layout_[i + 1]->offset : flat_size();
     if (!spans.empty() && spans.back().end == begin)
       spans.back().end = end;
     else

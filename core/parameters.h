@@ -49,15 +49,18 @@ struct Span {
 class ParameterSet {
  public:
   ParameterSet() = default;
-  // Lays the given parameters out in order, allocates both buffers (zeros) and points the parameters' variables into
-  // them. The parameters must outlive the set. dtype: float32 or float64.
+  // Lays the given parameters out, allocates both buffers (zeros) and points the parameters' variables into them. The
+  // parameters must outlive the set. dtype: float32 or float64.
+  // In the buffers, weights (two or more dimensions) lie first, vectors (one: biases, normalisation's scales and
+  // shifts) behind them, in order otherwise: an optimizer that treats the two differently still works on long spans.
   ParameterSet(std::vector<Parameter*> parameters, DType dtype, Device device);
 
-  const std::vector<Parameter*>& list() const { return parameters_; }
-  const Tensor& values() const { return values_; }        // (flat_size)
-  const Tensor& gradients() const { return gradients_; }  // (flat_size); where has_grad() is false, stale
+  const std::vector<Parameter*>& list() const { return parameters_; }  // as they were given
+  const Tensor& values() const { return values_; }                     // (flat_size)
+  const Tensor& gradients() const { return gradients_; }               // (flat_size); where has_grad() is false, stale
   std::int64_t flat_size() const { return values_.numel(); }
-  std::int64_t count() const;  // number of scalar parameters, gaps not counted
+  std::int64_t vectors_begin() const { return vectors_begin_; }  // the weights' part of the buffers ends here
+  std::int64_t count() const;                                    // number of scalar parameters, gaps not counted
   DType dtype() const { return values_.dtype(); }
   Device device() const { return values_.device(); }
 
@@ -74,6 +77,8 @@ class ParameterSet {
 
  private:
   std::vector<Parameter*> parameters_;
+  std::vector<Parameter*> layout_;  // the same, as they lie in the buffers
+  std::int64_t vectors_begin_ = 0;
   Tensor values_;
   Tensor gradients_;
 };

@@ -60,7 +60,8 @@ namespace {
 template <class T>
 void step_piece(const AdaActPiece& piece, Range range, T* p, const T* g, T* m, const T* rates,
                 const formulas::AdaActConstants<T>& constants) {
-  const auto k = constants;  // a copy of its own stays in registers
+  auto k = constants;  // a copy of its own stays in registers
+  if (!piece.decays) k.keep = T(1);
   if (piece.rate < 0) {
 #pragma omp simd
     for (std::int64_t i = range.begin; i < range.end; ++i) p[i] = formulas::adaact_plain(p[i], g[i], k);

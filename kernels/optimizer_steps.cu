@@ -45,7 +45,7 @@ void adam_step_of(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepVa
 template <class T>
 __global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* pieces, T* p, const T* g, T* m,
                               const T* rates, const AdaActStep* step) {
-  const auto k = formulas::adaact_constants<T>(*step);
+  const auto constants = formulas::adaact_constants<T>(*step);
   for (std::int64_t i = cuda::first_element(); i < n; i += cuda::element_step()) {
     int low = 0, high = count;  // the piece is the last one that begins at or before i: it lies in [low, high)
     while (high - low > 1) {
@@ -54,6 +54,8 @@ __global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* piec
     }
     const AdaActPiece piece = pieces[low];
     if (i < piece.begin || i >= piece.end) continue;
+    auto k = constants;
+    if (!piece.decays) k.keep = T(1);
     if (piece.rate < 0)
       p[i] = formulas::adaact_plain(p[i], g[i], k);
     else

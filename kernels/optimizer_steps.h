@@ -33,9 +33,10 @@ struct AdaActStep {
   double eps = 0, low = 0, high = std::numeric_limits<double>::infinity();  // ε, and bounds of the second moment
 };
 // A piece of the flat buffers: the elements [begin, end) are rows of `columns` elements, whose rates begin at
-// rates[rate]; rate −1: parameters of no weighted layer.
+// rates[rate]; rate −1: parameters of no weighted layer. `decays`: whether weight decay acts on them.
 struct AdaActPiece {
   std::int64_t begin, end, columns, rate;
+  bool decays = true;
   bool operator==(const AdaActPiece&) const = default;
 };
 // Pieces in ascending order, where a device's kernels find them.
@@ -52,7 +53,8 @@ class AdaActPieces {
 };
 // The elements of all pieces, with momentum and one rate per column:
 //   m = β₁m + (1−β₁)g;  p = (1 − lr·wd)·p − lr·(m/correction1)·rate[column]
-// and without either where rate is −1:   p = (1 − lr·wd)·p − lr·g.   Elements outside of all pieces stay as they are.
+// and without either where rate is −1:   p = (1 − lr·wd)·p − lr·g.   Where a piece does not decay, wd is 0.
+// Elements outside of all pieces stay as they are.
 void adaact_step(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
                  const StepValue<AdaActStep>& step);
 

@@ -32,7 +32,7 @@ class Module {
   const std::vector<std::pair<std::string, Buffer*>>& buffers() const { return buffers_; }
 
  protected:
-  // In the constructor; names become parts of "layer1.0.conv1.weight". The order is the order in the flat buffer.
+  // In the constructor; names become parts of "layer1.0.conv1.weight". The order is that of ParameterSet::list().
   void add(std::string name, Module& child) { children_.emplace_back(std::move(name), &child); }
   void add(std::string name, Parameter& parameter) { parameters_.emplace_back(std::move(name), &parameter); }
   void add(std::string name, Buffer& buffer) { buffers_.emplace_back(std::move(name), &buffer); }

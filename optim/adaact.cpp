@@ -13,14 +13,14 @@ OptionTable AdaAct::options() {
       Option{"beta1", 0.9, "decay of the momentum"}.range_open_high(0, 1).from(paper),
       Option{"beta2", 0.999, "decay of the activations' second moment"}.range_open_high(0, 1).from(paper),
       Option{"eps", 1e-8, "added to the root, outside of it"}.at_least(0).from(code),
-      Option{"weight-decay", 2e-3, "decoupled: shrinks every parameter by lr·wd"}.at_least(0).from(code + ", CIFAR"),
+      Option{"weight-decay", 2e-3, "decoupled: shrinks parameters by lr·wd"}.at_least(0).from(code + ", CIFAR"),
       Option{"variance-min", 0.0, "lower bound of the second moment (section 5.1, A4)"}.at_least(0),
       Option{"variance-max", 0.0, "upper bound of the second moment (section 5.1, A4); 0: none"}.at_least(0),
   };
 }
 
 AdaAct::AdaAct(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
       beta1_(options.number("beta1")),
       beta2_(options.number("beta2")),
       eps_(options.number("eps")),
@@ -100,7 +100,7 @@ void AdaAct::find_pieces() {
   const auto add = [&](const Parameter& parameter, std::int64_t begin, std::int64_t count, std::int64_t columns,
                        std::int64_t rate) {
     if (parameter.variable.has_grad())
-      pieces.push_back({parameter.offset + begin, parameter.offset + begin + count, columns, rate});
+      pieces.push_back({parameter.offset + begin, parameter.offset + begin + count, columns, rate, decays(parameter)});
   };
   for (const Layer& state : layers_) {
     const std::int64_t d = state.layer->columns(), groups = state.layer->groups();

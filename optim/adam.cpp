@@ -13,20 +13,20 @@ OptionTable Adam::options(Decay decay) {
       Option{"beta2", 0.999, "decay of the moving average of its square"}.range_open_high(0, 1).from(paper),
       Option{"eps", 1e-8, "added to the root, outside of it"}.at_least(0).from(belief),
       Option{"weight-decay", l2 ? 5e-4 : 1e-2,
-             l2 ? "L2: added to the gradient, of every parameter" : "decoupled: shrinks every parameter by lr·wd"}
+             l2 ? "L2: added to the gradient" : "decoupled: shrinks parameters by lr·wd"}
           .at_least(0)
           .from(belief),
   };
 }
 
 Adam::Adam(Model& model, const Options& options, Decay decay)
-    : Optimizer(model),
+    : Optimizer(model, options),
       beta1_(options.number("beta1")),
       beta2_(options.number("beta2")),
       eps_(options.number("eps")),
       weight_decay_(options.number("weight-decay")),
       decay_(decay),
-      step_(parameters_.device()),
+      step_(parameters_.device(), decay_1d_),
       m_(parameters_.zeros_like()),
       v_(parameters_.zeros_like()) {}
 
@@ -41,11 +41,7 @@ void Adam::prepare(double lr) {
 //   m = β₁m + (1−β₁)g,  v = β₂v + (1−β₂)g²
 //   p −= lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
 void Adam::update() {
-  for (const Span& span : parameters_.spans_with_gradient()) {
-    Tensor p = parameters_.values().slice(span.begin, span.end);
-    Tensor m = m_.slice(span.begin, span.end), v = v_.slice(span.begin, span.end);
-    kernels::adam_step(p, parameters_.gradients().slice(span.begin, span.end), m, v, step_);
-  }
+  update_all(kernels::adam_step, step_, m_, v_);
 }
 
 }  // namespace actgrad

@@ -20,7 +20,7 @@ class Adam final : public Optimizer {
  private:
   double beta1_, beta2_, eps_, weight_decay_;
   Decay decay_;
-  StepValue<kernels::AdamStep> step_;
+  DecayStep<kernels::AdamStep> step_;
   Tensor m_, v_;  // moving averages of the gradient and of its square
 };
 

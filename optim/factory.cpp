@@ -16,8 +16,9 @@ struct Entry {
 
 template <class O, class... Arguments>
 Entry entry_of(std::string name, std::string help, Arguments... arguments) {
-  return {std::move(name), std::move(help), O::options(arguments...),
-          [arguments...](Model& model, const Options& options) {
+  OptionTable table = O::options(arguments...);
+  for (Option& option : common_optimizer_options()) table.push_back(std::move(option));
+  return {std::move(name), std::move(help), std::move(table), [arguments...](Model& model, const Options& options) {
             return std::make_unique<O>(model, options, arguments...);
           }};
 }

@@ -7,9 +7,38 @@
 
 #include "core/options.h"
 #include "core/safetensors.h"
+#include "core/step_value.h"
 #include "layers/model.h"
 
 namespace actgrad {
+
+// The options that every optimizer has: the factory adds them to each one's table.
+//   decay-1d: whether weight decay acts on vectors (biases, normalisation's scales and shifts) too.
+OptionTable common_optimizer_options();
+
+// The numbers of a step as kernels read them, twice: for the parameters that decay, and with weight decay 0 for the
+// rest (none, where vectors decay too).
+template <class S>
+class DecayStep {
+ public:
+  DecayStep(Device device, bool all_decay) : decaying_(device), all_decay_(all_decay) {
+    if (!all_decay) constant_ = StepValue<S>(device);
+  }
+  void set(S step) {
+    decaying_.set(step);
+    if (all_decay_) return;
+    step.weight_decay = 0;
+    constant_.set(step);
+  }
+  const StepValue<S>& of(bool decays) const {
+    ACTGRAD_CHECK(decays || !all_decay_, "a step that decays everything");
+    return decays ? decaying_ : constant_;
+  }
+
+ private:
+  StepValue<S> decaying_, constant_;
+  bool all_decay_;
+};
 
 // An optimizer is a Probe: attach it to a training pass (Pass::probe) and the layers show it their inputs.
 // One training step (optim/training_step.h): prepare(), then forward and backward passes of one or more micro-batches,
@@ -58,11 +87,33 @@ class Optimizer : public Probe {
   std::size_t state_bytes();  // of all tensors in state()
 
  protected:
-  explicit Optimizer(Model& model) : model_(model), parameters_(model.parameters()) {}
+  // `options`: of a table with the common options; without them, their defaults.
+  explicit Optimizer(Model& model, const Options& options = {});
+
+  // Whether weight decay acts on a parameter.
+  bool decays(const Parameter& parameter) const { return decay_1d_ || parameter.shape.rank() >= 2; }
+  // The parameters that have a gradient, in runs of neighbours that decay alike: usually one, or one of the weights and
+  // one of the vectors.
+  struct DecaySpan : Span {
+    bool decays;
+    Tensor of(const Tensor& buffer) const { return buffer ? buffer.slice(begin, end) : Tensor(); }
+  };
+  std::vector<DecaySpan> decay_spans() const;
+  // kernel(p, g, state…, step): one step of all parameters that have a gradient. `state`: buffers laid out like the
+  // parameters; undefined ones stay so.
+  template <class Kernel, class S, class... State>
+  void update_all(const Kernel& kernel, const DecayStep<S>& step, const State&... state) const {
+    for (const DecaySpan& span : decay_spans())
+      [&](auto... tensors) {  // names for the views: kernels take what they write by reference
+        kernel(tensors..., step.of(span.decays));
+      }(span.of(parameters_.values()), span.of(parameters_.gradients()), span.of(state)...);
+  }
+
   Model& model_;
   ParameterSet& parameters_;
   double lr_ = 0;           // of the step under way
   std::int64_t steps_ = 0;  // t: how many steps were begun
+  bool decay_1d_ = true;
 };
 
 // sgd, adam, adamw, adaact.

@@ -9,17 +9,17 @@ OptionTable Sgd::options() {
       Option{"momentum", 0.9, "share of the previous update that is kept"}.range_open_high(0, 1).from(paper),
       Option{"dampening", 0.0, "1 - weight of the gradient in the momentum"}.range(0, 1).from("PyTorch"),
       Option{"nesterov", false, "look ahead along the momentum"}.from("published code, CIFAR-10"),
-      Option{"weight-decay", 5e-4, "L2: added to the gradient, of every parameter"}.at_least(0).from(belief),
+      Option{"weight-decay", 5e-4, "L2: added to the gradient"}.at_least(0).from(belief),
   };
 }
 
 Sgd::Sgd(Model& model, const Options& options)
-    : Optimizer(model),
+    : Optimizer(model, options),
       momentum_(options.number("momentum")),
       dampening_(options.number("dampening")),
       weight_decay_(options.number("weight-decay")),
       nesterov_(options.flag("nesterov")),
-      step_(parameters_.device()) {
+      step_(parameters_.device(), decay_1d_) {
   if (nesterov_ && (momentum_ == 0 || dampening_ != 0))
     throw UserError("--nesterov needs a momentum above 0 and no dampening");
   if (momentum_ != 0) buffer_ = parameters_.zeros_like();
@@ -34,11 +34,7 @@ void Sgd::prepare(double lr) {
 //   buffer = d at the first step, then momentum·buffer + (1 − dampening)·d
 //   p −= lr·buffer      (Nesterov: lr·(d + momentum·buffer); without momentum: lr·d)
 void Sgd::update() {
-  for (const Span& span : parameters_.spans_with_gradient()) {
-    Tensor p = parameters_.values().slice(span.begin, span.end);
-    Tensor buffer = buffer_ ? buffer_.slice(span.begin, span.end) : Tensor();
-    kernels::sgd_step(p, parameters_.gradients().slice(span.begin, span.end), buffer, step_);
-  }
+  update_all(kernels::sgd_step, step_, buffer_);
 }
 
 std::vector<NamedTensor> Sgd::state() {

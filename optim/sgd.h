@@ -18,7 +18,7 @@ class Sgd final : public Optimizer {
  private:
   double momentum_, dampening_, weight_decay_;
   bool nesterov_;
-  StepValue<kernels::SgdStep> step_;
+  DecayStep<kernels::SgdStep> step_;
   Tensor buffer_;  // the momentum of every parameter; undefined without momentum
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kind = "actgrad checkpoint 1";  // the number changes with the format
+constexpr const char* kind = "actgrad checkpoint 2";  // the number changes with the format
 
 Json to_json(const EpochMetrics& m) {
   return {m.epoch,

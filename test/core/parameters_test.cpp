@@ -18,7 +18,7 @@ struct Three {
   Parameter bias = make_parameter("bias", {3});
   Parameter scale = make_parameter("scale", {16});
   ParameterSet set;
-  explicit Three(DType dtype = DType::float32) : set({&weight, &bias, &scale}, dtype, Device{}) {}
+  explicit Three(DType dtype = DType::float32) : set({&bias, &weight, &scale}, dtype, Device{}) {}
 };
 
 void give_gradient(const Parameter& parameter) {
@@ -27,13 +27,15 @@ void give_gradient(const Parameter& parameter) {
 
 }  // namespace
 
-TEST_CASE("parameters lie one after another, each at a multiple of 64 bytes") {
+TEST_CASE("parameters lie one after another, each at a multiple of 64 bytes, weights before vectors") {
   const DType dtype = GENERATE(DType::float32, DType::float64);
-  const Three three(dtype);
+  Three three(dtype);
   CHECK(three.set.count() == 15 + 3 + 16);
   CHECK(three.set.dtype() == dtype);
   std::int64_t end = 0;
-  for (const Parameter* parameter : three.set.list()) {
+  CHECK(three.set.list() == std::vector{&three.bias, &three.weight, &three.scale});  // the order given
+  CHECK(three.set.vectors_begin() == three.bias.offset);
+  for (const Parameter* parameter : {&three.weight, &three.bias, &three.scale}) {
     CHECK(parameter->offset >= end);
     CHECK(parameter->offset * static_cast<std::int64_t>(size_of(dtype)) % 64 == 0);
     CHECK(parameter->value().shape() == parameter->shape);

@@ -66,8 +66,9 @@ TEMPLATE_TEST_CASE("steps of AdaAct agree with the CPU", "", float, double) {
     CAPTURE(columns);
     // A matrix, a gap, parameters of no weighted layer, a bias.
     const std::int64_t matrix = 13 * columns, size = matrix + 60;
-    const std::vector<AdaActPiece> pieces = {
-        {2, 2 + matrix, columns, 3}, {matrix + 10, matrix + 30, 1, -1}, {matrix + 30, matrix + 55, 1, columns + 3}};
+    const std::vector<AdaActPiece> pieces = {{2, 2 + matrix, columns, 3},
+                                             {matrix + 10, matrix + 30, 1, -1},
+                                             {matrix + 30, matrix + 55, 1, columns + 3, false}};
     const Tensor p = random_tensor<TestType>({size}, 1), g = random_tensor<TestType>({size}, 2);
     const Tensor m = random_tensor<TestType>({size}, 3), rates = random_tensor<TestType>({columns + 4}, 4, 0.5, 2);
     const AdaActStep s{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19};

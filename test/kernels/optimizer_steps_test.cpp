@@ -193,7 +193,7 @@ TEST_CASE("AdaAct's pieces have rates of their own, and what lies between them s
   Tensor p = random_tensor<double>({size}, 1), m = random_tensor<double>({size}, 2);
   const Tensor g = random_tensor<double>({size}, 3), rates = random_tensor<double>({10}, 4, 0.5, 2);
   const std::vector<double> p0 = doubles(p), m0 = doubles(m), gradient = doubles(g), rate = doubles(rates);
-  const AdaActPieces pieces({{3, 3 + 7 * 9000, 7, 2}, {63010, 63020, 1, -1}, {64000, 69000, 1, 9}}, Device{});
+  const AdaActPieces pieces({{3, 3 + 7 * 9000, 7, 2}, {63010, 63020, 1, -1}, {64000, 69000, 1, 9, false}}, Device{});
   adaact_step(p, g, m, rates, pieces, AdaActStep{.lr = 0.1, .beta1 = 0.9, .weight_decay = 0.02, .correction1 = 0.19});
   std::vector<double> expected_p = p0, expected_m = m0;
   for (const AdaActPiece& piece : pieces.list())
@@ -205,7 +205,7 @@ TEST_CASE("AdaAct's pieces have rates of their own, and what lies between them s
         expected_m[i] = 0.9 * m0[i] + 0.1 * gradient[i];
         update = expected_m[i] / 0.19 * rate[column];
       }
-      expected_p[i] = (1 - 0.1 * 0.02) * p0[i] - 0.1 * update;
+      expected_p[i] = (piece.decays ? 1 - 0.1 * 0.02 : 1) * p0[i] - 0.1 * update;
     }
   CHECK(distance(m, expected_m) < 1e-14);
   CHECK(distance(p, expected_p) < 1e-14);
