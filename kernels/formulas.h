@@ -63,6 +63,18 @@ ACTGRAD_HOST_DEVICE inline T quotient_or_zero(T a, T b) {
   return b == T(0) ? T(0) : a / b;
 }
 
+// What a gradient is multiplied by so that its norm is at most max_norm (kernels/norms.h). NaN stays NaN.
+ACTGRAD_HOST_DEVICE inline double clip_factor(double squared_norm, double max_norm, double eps) {
+  using std::sqrt;
+  const double factor = max_norm / (sqrt(squared_norm) + eps);
+  return factor > 1 ? 1 : factor;
+}
+// What it is multiplied by so that its norm is rho.
+ACTGRAD_HOST_DEVICE inline double unit_factor(double squared_norm, double rho) {
+  using std::sqrt;
+  return rho / (sqrt(squared_norm) + 1e-12);
+}
+
 // Optimizer steps. The constants are computed in double and rounded once.
 
 template <class T>
