@@ -1,11 +1,14 @@
 #include "optim/training_step.h"
 
+#include "optim/gradients.h"
+
 namespace actgrad {
 
-TrainingStep::TrainingStep(Model& model, Optimizer& optimizer, bool record)
+TrainingStep::TrainingStep(Model& model, Optimizer& optimizer, bool record, double clip_norm)
     : model_(model),
       optimizer_(optimizer),
       records_(record && optimizer.recordable() && !model.parameters().device().is_cpu()),
+      clip_norm_(clip_norm),
       runner_(model.parameters().device(), records_) {}
 
 void TrainingStep::run(double lr, std::int64_t samples, std::int64_t micro_batches,
@@ -33,6 +36,7 @@ void TrainingStep::take_gradients(const std::function<void(const Pass&)>& gradie
     primary_done |= primary;
     gradients({.training = true, .primary = primary, .samples_labels = samples_labels, .probe = &optimizer_});
   }
+  if (clip_norm_ > 0) clip_gradients(model_.parameters(), clip_norm_);
 }
 
 void TrainingStep::update() {

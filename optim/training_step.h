@@ -11,8 +11,8 @@ namespace actgrad {
 class TrainingStep {
  public:
   // Both must outlive this. record: on a GPU, each kind of step is recorded once and replayed (if the optimizer is
-  // recordable).
-  TrainingStep(Model& model, Optimizer& optimizer, bool record = true);
+  // recordable). clip_norm: largest norm of the gradients that the optimizer updates from; 0: any.
+  TrainingStep(Model& model, Optimizer& optimizer, bool record = true, double clip_norm = 0);
 
   // `gradients` takes the loss of all the step's micro-batches forward and backward, each in a pass made from the one
   // it is given: several times if the optimizer wants several gradients. On a GPU it is not called when the work was
@@ -29,6 +29,7 @@ class TrainingStep {
   Model& model_;
   Optimizer& optimizer_;
   bool records_;
+  double clip_norm_;
   StepRunner runner_;
 };
 

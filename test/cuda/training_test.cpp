@@ -72,17 +72,19 @@ TEST_CASE("twenty steps in double follow the CPU's to 1e-9, recorded or not") {
     std::int64_t side;
     std::string optimizer;
     bool decay_1d = true;
+    double clip_norm = 0;
   };
-  std::vector<Setting> settings = {{"lenet5", 32, "adaact"}, {"resnet20", 8, "adaact", false}};
+  std::vector<Setting> settings = {{"lenet5", 32, "adaact"}, {"resnet20", 8, "adaact", false, 0.5}};
   if (!watched())
     for (const std::string& optimizer : optimizer_names())
       if (optimizer != "adaact")
-        settings.insert(settings.end(), {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer, false}});
-  for (const auto& [model, side, optimizer, decay_1d] : settings) {
+        settings.insert(settings.end(), {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer, false, 0.5}});
+  for (const auto& [model, side, optimizer, decay_1d, clip_norm] : settings) {
     CAPTURE(model, optimizer, decay_1d);
     const std::int64_t batch = watched() ? 2 : 4;
     const Dataset data = small_dataset(side, watched() ? 4 * batch + 1 : 19 * batch + 2);
-    TrainingOptions options{.epochs = 1, .lr = 0.01, .batch_size = batch, .augment = true, .seed = 2};
+    TrainingOptions options{
+        .epochs = 1, .lr = 0.01, .clip_norm = clip_norm, .batch_size = batch, .augment = true, .seed = 2};
     Run expected(model, optimizer, data, options, Device{}, decay_1d);
     REQUIRE(expected.trainer.run());
     Run recorded(model, optimizer, data, options, *device, decay_1d);
