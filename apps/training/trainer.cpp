@@ -61,7 +61,7 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
                .seed = options.seed,
                .dtype = model.dtype()}),
       dropout_first_(device_),
-      step_(model, optimizer, {.record = options.record}),
+      step_(model, optimizer, {.record = options.record, .clip_norm = options.clip_norm}),
       totals_(Tensor::zeros({2}, DType::float64, device_)) {}
 
 bool Trainer::run() {

@@ -23,6 +23,7 @@ struct TrainingOptions {
   std::int64_t epochs = 10;
   double lr = 0.1;  // of the first epoch; the schedule lowers it
   Schedule schedule = {};
+  double clip_norm = 0;  // largest norm of all gradients together (clip_gradients); 0: any
   std::int64_t batch_size = 128;
   std::int64_t accumulate = 1;  // batches per optimizer step, which then sees the mean gradient over all their samples
   bool shuffle = true;

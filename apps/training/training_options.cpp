@@ -38,7 +38,11 @@ CommandLineGroup optimizer_group() {
            {.option = {"milestones", std::string("100,150"),
                        "multistep: epochs after which the rate is multiplied by gamma"},
             .placeholder = "LIST"},
-           {.option = Option{"gamma", 0.1, "multistep: the factor"}.above(0)}}};
+           {.option = Option{"gamma", 0.1, "multistep: the factor"}.above(0)},
+           {.option = Option{"clip-norm", 0.0,
+                             "scale the gradients so that the norm of all together is at most this; "
+                             "0: leave them"}
+                          .at_least(0)}}};
 }
 
 CommandLineGroup data_group() {

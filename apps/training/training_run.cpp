@@ -36,6 +36,7 @@ TrainingOptions training_options(const RunConfig& config) {
   return {.epochs = config.run.integer("epochs"),
           .lr = config.optimizer.number("lr"),
           .schedule = config.schedule(),
+          .clip_norm = config.run.number("clip-norm"),
           .batch_size = config.run.integer("batch-size"),
           .accumulate = config.run.integer("accumulate"),
           .shuffle = config.run.flag("shuffle"),

@@ -1,11 +1,14 @@
 // The training loop as a library: stopped anywhere, it goes on as if nothing had happened.
 #include "apps/training/trainer.h"
 
+#include <cmath>
+
 #include "apps/training/checkpoint.h"
 #include "apps/training/run_directory.h"
 #include "core/error.h"
 #include "core/safetensors.h"
 #include "kernels/algorithm_choice.h"
+#include "kernels/elementwise.h"
 #include "kernels/parallel.h"
 #include "program.h"
 #include "test/catch.h"
@@ -137,6 +140,29 @@ TEST_CASE("each epoch has the schedule's rate") {
   CHECK(rates[1] == Approx(0.01));
   CHECK(rates[2] == Approx(0.01));
   CHECK(rates[3] == Approx(0.001));
+}
+
+TEST_CASE("--clip-norm bounds the gradients' norm, also of accumulated ones") {
+  const Dataset data = synthetic_dataset(64, 10);
+  const std::int64_t accumulate = GENERATE(1, 4);
+  // Plain gradient descent, one step: the distance is lr · norm of the gradient.
+  const auto distance = [&](double clip_norm) {
+    auto model = make_model("mlp", input_spec(data));
+    const Tensor before = model->parameters().values().clone();
+    Options options(optimizer_options("sgd"));
+    options.set("momentum", 0.0).set("weight-decay", 0.0);
+    auto optimizer = make_optimizer("sgd", *model, options);
+    Trainer(*model, *optimizer, data,
+            {.epochs = 1, .lr = 0.5, .clip_norm = clip_norm, .batch_size = 64 / accumulate, .accumulate = accumulate})
+        .run();
+    Tensor moved = model->parameters().values();
+    kernels::mix(moved, 1, before, -1);
+    return std::sqrt(kernels::sum_of_squares(moved));
+  };
+  const double free = distance(0);
+  REQUIRE(free > 0.1);
+  CHECK(distance(1e6) == free);
+  CHECK(distance(0.01) == Approx(0.5 * 0.01).epsilon(1e-4));
 }
 
 TEST_CASE("a loss that is not finite throws before the weights are touched again") {

@@ -26,12 +26,22 @@ Dataset small_dataset(std::int64_t side, std::int64_t train_images) {
   return data;
 }
 
+using OptimizerOptions = std::vector<std::pair<std::string, OptionValue>>;
+
+Options options_of(const std::string& optimizer, const OptimizerOptions& given) {
+  std::string base;
+  for (const auto& [name, value] : given)
+    if (name == "base-optim") base = std::get<std::string>(value);
+  Options options(optimizer_options(optimizer, base));
+  for (const auto& [name, value] : given) options.set(name, value);
+  return options;
+}
+
 struct Run {
   Run(const std::string& model_name, const std::string& optimizer_name, const Dataset& data,
-      const TrainingOptions& options, Device device, bool decay_1d = true)
+      const TrainingOptions& options, Device device, const OptimizerOptions& given = {})
       : model(make_model(model_name, input_spec(data), DType::float64, 1, Options(model_options(model_name)), device)),
-        optimizer(make_optimizer(optimizer_name, *model,
-                                 Options(optimizer_options(optimizer_name)).set("decay-1d", decay_1d))),
+        optimizer(make_optimizer(optimizer_name, *model, options_of(optimizer_name, given))),
         trainer(*model, *optimizer, data, options) {}
   std::unique_ptr<Model> model;
   std::unique_ptr<Optimizer> optimizer;
@@ -58,7 +68,9 @@ double distance_of(Run& found, Run& expected) {
   const auto here = found.model->buffers(), there = expected.model->buffers();
   for (std::size_t i = 0; i < here.size(); ++i) compare(here[i].second->value, there[i].second->value);
   const auto state = found.optimizer->state(), wanted = expected.optimizer->state();
-  for (std::size_t i = 0; i < state.size(); ++i) compare(state[i].tensor, wanted[i].tensor);
+  for (std::size_t i = 0; i < state.size(); ++i)
+    if (!state[i].name.ends_with(".eigenvectors"))  // of which several are right
+      compare(state[i].tensor, wanted[i].tensor);
   return largest;
 }
 
@@ -71,24 +83,42 @@ TEST_CASE("twenty steps in double follow the CPU's to 1e-9, recorded or not") {
     std::string model;
     std::int64_t side;
     std::string optimizer;
-    bool decay_1d = true;
+    double clip_norm = 0;
+    OptimizerOptions given = {};
   };
-  std::vector<Setting> settings = {{"lenet5", 32, "adaact"}, {"resnet20", 8, "adaact", false}};
-  if (!watched())
+  std::vector<Setting> settings = {{"lenet5", 32, "adaact"}, {"resnet20", 8, "adaact", 0.5, {{"decay-1d", false}}}};
+  if (!watched()) {
     for (const std::string& optimizer : optimizer_names())
       if (optimizer != "adaact")
-        settings.insert(settings.end(), {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer, false}});
-  for (const auto& [model, side, optimizer, decay_1d] : settings) {
-    CAPTURE(model, optimizer, decay_1d);
+        settings.insert(settings.end(),
+                        {{"lenet5", 32, optimizer}, {"resnet20", 8, optimizer, 0.5, {{"decay-1d", false}}}});
+    // Several refreshes, of all kinds; every kind of step often enough to be replayed.
+    const std::pair<std::string, OptionValue> often[] = {{"t-cov", std::int64_t{2}}, {"t-inv", std::int64_t{4}}};
+    const auto text = [](const char* value) { return OptionValue(std::string(value)); };
+    settings.insert(
+        settings.end(),
+        {{"resnet20", 8, "kfac", 0, {often[0], often[1]}},
+         {"lenet5", 32, "kfac", 0, {often[0], often[1], {"solver", text("cholesky")}, {"labels", text("sampled")}}},
+         {"resnet20", 8, "kfac", 0, {often[0], often[1], {"normalization", text("averaged")}}},
+         {"lenet5", 32, "foof", 0, {often[0], often[1]}},
+         {"resnet20", 8, "foof", 0, {often[1], {"variant", text("original")}, {"damping", 100.0}}},
+         {"lenet5", 32, "sam", 0, {{"base-optim", text("adaact")}}},
+         {"lenet5", 32, "sam", 0, {{"base-optim", text("foof")}, often[0], often[1]}},
+         {"lenet5", 32, "adaact", 0, {{"statistics", text("per-forward")}, {"exponent", 0.25}}},
+         {"lenet5", 32, "adaact", 0, {{"covariance", text("full")}, {"eps", 0.01}, often[1]}}});
+  }
+  for (const auto& [model, side, optimizer, clip_norm, given] : settings) {
+    CAPTURE(model, optimizer, clip_norm, given.size());
     const std::int64_t batch = watched() ? 2 : 4;
     const Dataset data = small_dataset(side, watched() ? 4 * batch + 1 : 19 * batch + 2);
-    TrainingOptions options{.epochs = 1, .lr = 0.01, .batch_size = batch, .augment = true, .seed = 2};
-    Run expected(model, optimizer, data, options, Device{}, decay_1d);
+    TrainingOptions options{
+        .epochs = 1, .lr = 0.01, .clip_norm = clip_norm, .batch_size = batch, .augment = true, .seed = 2};
+    Run expected(model, optimizer, data, options, Device{}, given);
     REQUIRE(expected.trainer.run());
-    Run recorded(model, optimizer, data, options, *device, decay_1d);
+    Run recorded(model, optimizer, data, options, *device, given);
     REQUIRE(recorded.trainer.run());
     options.record = false;
-    Run plain(model, optimizer, data, options, *device, decay_1d);
+    Run plain(model, optimizer, data, options, *device, given);
     REQUIRE(plain.trainer.run());
 
     CHECK(distance_of(plain, expected) < 1e-9);
