@@ -1,11 +1,13 @@
 // The small network of scripts/golden/network.py, and the golden trajectories that scripts/make_golden.py has written.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "kernels/elementwise.h"
+#include "kernels/parallel.h"
 #include "layers/batch_norm2d.h"
 #include "layers/conv2d.h"
 #include "layers/functions/cross_entropy.h"
@@ -163,6 +165,15 @@ inline void set_golden_values(Model& model) {
   }
   model.load_state(state, "golden values");
 }
+
+// While it lives, kernels use one thread: to wake a second one takes longer than these tiny networks.
+struct OneThread {
+  OneThread() { kernels::set_threads(1); }
+  ~OneThread() { kernels::set_threads(before); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+  int before = kernels::threads();
+};
 
 // A network with an optimizer, driven over the golden batches.
 class GoldenRun {

@@ -54,6 +54,7 @@ void train(Model& model, Optimizer& optimizer, const std::vector<Tensor>& images
 }  // namespace
 
 TEST_CASE("without normalisation, micro-batches equal one batch, for every optimizer and option") {
+  const OneThread one_thread;
   constexpr int steps = 5;
   for (const Json& entry : golden_file()["cases"]) {
     if (!missing(entry).empty()) continue;
@@ -74,6 +75,7 @@ TEST_CASE("without normalisation, micro-batches equal one batch, for every optim
 }
 
 TEST_CASE("a 1x1 convolution trains like a linear layer on its positions, whatever the optimizer") {
+  const OneThread one_thread;
   constexpr std::int64_t in = 3, out = 4, batch = 2, height = 3, width = 2, rows = batch * height * width;
   std::vector<Tensor> images, positions;
   for (std::uint64_t step = 0; step < 7; ++step) {
@@ -95,6 +97,7 @@ TEST_CASE("a 1x1 convolution trains like a linear layer on its positions, whatev
 }
 
 TEST_CASE("evaluation leaves every optimizer's state alone") {
+  const OneThread one_thread;
   for (const std::string& name : optimizer_names()) {
     INFO(name);
     const auto trained = [&](bool evaluate) {

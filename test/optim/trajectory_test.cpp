@@ -1,5 +1,6 @@
 // Every optimizer and option against training trajectories that an independent implementation has computed
 // (scripts/make_golden.py, test/optim/golden/trajectories.json).
+#include <map>
 #include <set>
 
 #include "test/optim/golden_network.h"
@@ -26,6 +27,7 @@ struct Trajectory : GoldenRun {
 // Runs `test` for each case of the file, in a section of its name.
 template <class Test>
 void for_each_case(const Test& test) {
+  const OneThread one_thread;
   for (const Json& entry : golden_file()["cases"]) {
     if (!missing(entry).empty()) continue;
     DYNAMIC_SECTION(entry["name"].get<std::string>()) {
