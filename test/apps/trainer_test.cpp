@@ -2,6 +2,7 @@
 #include "apps/training/trainer.h"
 
 #include <cmath>
+#include <sstream>
 
 #include "apps/training/checkpoint.h"
 #include "apps/training/run_directory.h"
@@ -25,10 +26,16 @@ struct Setup {
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<Trainer> trainer;
 
-  Setup(std::string model_, std::string optimizer_, const Dataset& data, const TrainingOptions& options_)
+  // `given`: options of the optimizer, "name=value name=value …".
+  Setup(std::string model_, std::string optimizer_, const Dataset& data, const TrainingOptions& options_,
+        const std::string& given = "")
       : model_name(std::move(model_)), optimizer_name(std::move(optimizer_)), options(options_) {
     model = make_model(model_name, input_spec(data));
-    optimizer = make_optimizer(optimizer_name, *model);
+    Options optimizer_options_(optimizer_options(optimizer_name));
+    std::istringstream words(given);
+    for (std::string word; words >> word;)
+      optimizer_options_.set_text(word.substr(0, word.find('=')), word.substr(word.find('=') + 1));
+    optimizer = make_optimizer(optimizer_name, *model, optimizer_options_);
     trainer = std::make_unique<Trainer>(*model, *optimizer, data, options);
   }
 };
@@ -48,31 +55,39 @@ TEST_CASE("a trainer stopped at any point goes on to the same bits") {
   struct Setting {
     const char *model, *optimizer;
     std::int64_t accumulate, train_images, test_images;
+    const char* given = "";
   };
   // 520 test images are two batches: a stop may come between them.
-  const Setting setting = GENERATE(Setting{"lenet5", "adaact", 1, 100, 520}, Setting{"lenet5", "adam", 3, 130, 20},
-                                   Setting{"resnet20", "sgd", 1, 40, 20});
-  const auto [model, optimizer, accumulate, train_images, test_images] = setting;
+  const Setting setting = GENERATE(
+      Setting{"lenet5", "adaact", 1, 100, 520}, Setting{"lenet5", "adam", 3, 130, 20},
+      Setting{"resnet20", "sgd", 1, 40, 20}, Setting{"lenet5", "kfac", 1, 100, 20, "t-cov=2 t-inv=3"},
+      Setting{"lenet5", "kfac", 2, 130, 20, "t-cov=2 t-inv=2 labels=sampled solver=cholesky factor-dtype=float64"},
+      Setting{"lenet5", "foof", 1, 100, 20, "variant=original t-inv=3 statistic-steps=2"},
+      Setting{"lenet5", "eva", 1, 100, 20}, Setting{"lenet5", "sam", 1, 100, 20},
+      Setting{"lenet5", "adaact", 1, 100, 20, "covariance=full eps=0.01 t-inv=3"},
+      Setting{"lenet5", "adaact", 2, 130, 20, "statistics=per-forward"});
+  const auto [model, optimizer, accumulate, train_images, test_images, given] = setting;
   kernels::set_threads(1);
   const Dataset data = synthetic_dataset(train_images, test_images);
   const TrainingOptions options{.epochs = 2, .lr = 0.02, .batch_size = 32, .accumulate = accumulate, .seed = 3};
-  Setup whole(model, optimizer, data, options);
+  Setup whole(model, optimizer, data, options, given);
   int asked = 0;
   whole.trainer->stop = [&] { return ++asked, false; };
   REQUIRE(whole.trainer->run());
-  REQUIRE(asked >= 6);
+  REQUIRE(asked >= 4);
 
   TemporaryFolder folder;
   const std::string checkpoint = folder.file("checkpoint.safetensors");
   for (int stop_at = 1; stop_at <= asked; ++stop_at) {
-    INFO(setting.model << " " << setting.optimizer << ", stopped at question " << stop_at << " of " << asked);
-    Setup first(model, optimizer, data, options);
+    INFO(setting.model << " " << setting.optimizer << " " << given << ", stopped at question " << stop_at << " of "
+                       << asked);
+    Setup first(model, optimizer, data, options, given);
     int questions = 0;
     first.trainer->stop = [&] { return ++questions == stop_at; };
     CHECK(!first.trainer->run());
     save_checkpoint(checkpoint, *first.model, *first.optimizer, first.trainer->state(), {{"model", model}});
 
-    Setup second(model, optimizer, data, options);
+    Setup second(model, optimizer, data, options, given);
     second.trainer->set_state(load_checkpoint(checkpoint, *second.model, *second.optimizer, {{"model", model}}));
     REQUIRE(second.trainer->run());
     CHECK(weights_of(second) == weights_of(whole));
