@@ -45,8 +45,9 @@ Eigen::Map<const Matrix<T>> symmetric(const Tensor& a, std::int64_t index) {
   return {matrix_of<T>(a, index), a.dim(-1), a.dim(-1)};
 }
 
-template <class T>
-bool is_finite(const Eigen::Map<const Matrix<T>>& a) {
+// Looks at the triangle that is used.
+template <class M>
+bool is_finite(const M& a) {
   for (Eigen::Index j = 0; j < a.cols(); ++j)
     for (Eigen::Index i = j; i < a.rows(); ++i)
       if (!std::isfinite(a(i, j))) return false;
@@ -55,9 +56,9 @@ bool is_finite(const Eigen::Map<const Matrix<T>>& a) {
 
 template <class T>
 bool invert(const Eigen::Map<const Matrix<T>>& a, T damping, T* result) {
-  if (!is_finite(a)) return false;
   Matrix<T> damped = a;
   damped.diagonal().array() += damping;
+  if (!is_finite(damped)) return false;
   const Eigen::LLT<Matrix<T>> factor(damped);
   if (factor.info() != Eigen::Success) return false;
   // (L Lᵀ)⁻¹ = L⁻ᵀ L⁻¹, exactly symmetric.

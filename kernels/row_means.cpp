@@ -4,6 +4,7 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/linear.h"
+#include "kernels/pack.h"
 #include "kernels/registry.h"
 #include "kernels/windows.h"
 
@@ -39,10 +40,12 @@ void position_means(const Tensor& x, bool ones, Tensor& result) {
       for (std::int64_t sample = range.begin; sample < range.end; ++sample) {
         const T* const from = x.data<T>() + sample * positions * d;
         T* const mean = result.data<T>() + sample * n;
-        std::copy_n(from, d, mean);
-        for (std::int64_t p = 1; p < positions; ++p)
-          for (std::int64_t j = 0; j < d; ++j) mean[j] += from[p * d + j];
-        for (std::int64_t j = 0; j < d; ++j) mean[j] *= factor;
+        for_each_pack_group<T>(d, [&]<class P, int Count>(std::int64_t c) {
+          P sums[Count] = {};
+          for (std::int64_t p = 0; p < positions; ++p)
+            for (int i = 0; i < Count; ++i) sums[i] += load<P>(from + p * d + c + i * lanes<P, T>);
+          for (int i = 0; i < Count; ++i) store(mean + c + i * lanes<P, T>, sums[i] * factor);
+        });
         if (ones) mean[d] = T(1);
       }
     });

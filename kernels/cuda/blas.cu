@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include "kernels/cuda/runtime.h"
-#include "kernels/precision.h"
 
 namespace actgrad::cuda {
 namespace {
@@ -50,9 +49,9 @@ cublasHandle_t blas() {
 }
 
 template <class T>
-cublasComputeType_t compute_type() {
+cublasComputeType_t compute_type(kernels::MatrixPrecision precision) {
   if constexpr (std::is_same_v<T, double>) return CUBLAS_COMPUTE_64F;
-  switch (kernels::matrix_precision()) {
+  switch (precision) {
     case kernels::MatrixPrecision::full: return CUBLAS_COMPUTE_32F;
     case kernels::MatrixPrecision::tf32: return CUBLAS_COMPUTE_32F_FAST_TF32;
     case kernels::MatrixPrecision::bf16: return CUBLAS_COMPUTE_32F_FAST_16BF;
@@ -65,7 +64,7 @@ cublasComputeType_t compute_type() {
 template <class T>
 void gemm(kernels::Transpose transpose_a, kernels::Transpose transpose_b, std::int64_t m, std::int64_t n,
           std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
-          Write mode) {
+          Write mode, kernels::MatrixPrecision precision) {
   if (m == 0 || n == 0) return;
   // cuBLAS reads matrices by columns, so it sees every one of ours transposed: it is asked for Cᵀ = op(B)ᵀ · op(A)ᵀ.
   const auto operation = [](kernels::Transpose transpose) {
@@ -75,12 +74,15 @@ void gemm(kernels::Transpose transpose_a, kernels::Transpose transpose_b, std::i
   count_launch();
   const T one = 1, kept = mode == Write::accumulate ? T(1) : T(0);
   ACTGRAD_CUBLAS_CHECK(cublasGemmEx_64(blas(), operation(transpose_b), operation(transpose_a), n, m, k, &one, b, type,
-                                       ldb, a, type, lda, &kept, c, type, ldc, compute_type<T>(), CUBLAS_GEMM_DEFAULT));
+                                       ldb, a, type, lda, &kept, c, type, ldc, compute_type<T>(precision),
+                                       CUBLAS_GEMM_DEFAULT));
 }
 
 template void gemm<float>(kernels::Transpose, kernels::Transpose, std::int64_t, std::int64_t, std::int64_t,
-                          const float*, std::int64_t, const float*, std::int64_t, float*, std::int64_t, Write);
+                          const float*, std::int64_t, const float*, std::int64_t, float*, std::int64_t, Write,
+                          kernels::MatrixPrecision);
 template void gemm<double>(kernels::Transpose, kernels::Transpose, std::int64_t, std::int64_t, std::int64_t,
-                           const double*, std::int64_t, const double*, std::int64_t, double*, std::int64_t, Write);
+                           const double*, std::int64_t, const double*, std::int64_t, double*, std::int64_t, Write,
+                           kernels::MatrixPrecision);
 
 }  // namespace actgrad::cuda

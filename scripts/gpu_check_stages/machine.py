@@ -118,9 +118,11 @@ def cmake_cache(build):
 
 
 def linked_libraries(build):
-    """{"cublas", "cudnn"}: those that the build is linked with, where they are known."""
+    """{"cublas", "cusolver", "cudnn"}: those that the build is linked with, where they are known."""
     cache, found = cmake_cache(build), {}
-    for library, names in (("cublas", ("ACTGRAD_OTHER_CUBLAS", "CUDA_cublas_LIBRARY")), ("cudnn", ("ACTGRAD_CUDNN",))):
+    for library, names in (("cublas", ("ACTGRAD_OTHER_CUBLAS", "CUDA_cublas_LIBRARY")),
+                           ("cusolver", ("ACTGRAD_OTHER_CUSOLVER", "CUDA_cusolver_LIBRARY")),
+                           ("cudnn", ("ACTGRAD_CUDNN",))):
         for name in names:
             path = Path(cache.get(name) or "-")
             if library not in found and path.is_file():

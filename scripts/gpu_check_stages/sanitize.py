@@ -13,7 +13,8 @@ TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 SANITIZED = ("batch norm*", "the backward pass on the device*", "biases and their gradients*", "convolutions agree*",
              "elementwise functions*", "sums agree*", "casts agree*", "linear layers*", "steps of *", "rates of AdaAct*",
              "*pooling*", "flatten agrees*", "the option-A*", "*second moment*", "softmax cross-entropy*",
-             "images are gathered*", "labels are gathered*")
+             "images are gathered*", "labels are gathered*", "labels are drawn*", "*covariances*", "*Kronecker*",
+             "*factors of rank one*", "*norms*")
 PLANTED_BUG = """\
 #include <cstdio>
 __global__ void out_of_bounds(int* x) { x[threadIdx.x + 1] = 1; }
