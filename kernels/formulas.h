@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/lamb.h"
 #include "kernels/optimizer_steps.h"
 
 #ifdef __CUDACC__
@@ -194,6 +195,48 @@ ACTGRAD_HOST_DEVICE inline void adan(T& p, T g, T& m, T& v, T& n, T& previous, c
   previous = g;
   const T u = quotient_or_zero(k.m_share * m + k.v_share * v, sqrt(n) * k.inverse_root + k.eps);
   p = k.shrink * (k.keep * p - k.lr * u);
+}
+
+template <class T>
+struct LambConstants {
+  T beta1, gain1;  // gain = 1 − β
+  T beta2, gain2;
+  T inverse_correction1;
+  T inverse_root;  // 1/√(1 − β₂ᵗ)
+  T eps, weight_decay;
+
+  // Those of a tensor that decays, or does not.
+  ACTGRAD_HOST_DEVICE LambConstants of(bool decays) const {
+    LambConstants k = *this;
+    if (!decays) k.weight_decay = T(0);
+    return k;
+  }
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline LambConstants<T> lamb_constants(const LambStep& s) {
+  using std::sqrt;
+  return {T(s.beta1), T(1 - s.beta1),   T(s.beta2), T(1 - s.beta2), T(1 / s.correction1), T(1 / sqrt(s.correction2)),
+          T(s.eps),   T(s.weight_decay)};
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void lamb_moments(T g, T& m, T& v, const LambConstants<T>& k) {
+  m = k.beta1 * m + k.gain1 * g;
+  v = k.beta2 * v + k.gain2 * g * g;
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T lamb_direction(T p, T m, T v, const LambConstants<T>& k) {
+  using std::sqrt;
+  return quotient_or_zero(k.inverse_correction1 * m, sqrt(v) * k.inverse_root + k.eps) + k.weight_decay * p;
+}
+
+// ‖p‖/‖u‖, at most `max`; 1 if either is 0.
+ACTGRAD_HOST_DEVICE inline double trust_ratio(double squares_of_p, double squares_of_u, double max) {
+  using std::sqrt;
+  const double ratio = squares_of_p > 0 && squares_of_u > 0 ? sqrt(squares_of_p / squares_of_u) : 1;
+  return ratio < max ? ratio : max;
 }
 
 template <class T>

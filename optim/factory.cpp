@@ -9,6 +9,7 @@
 #include "optim/eva.h"
 #include "optim/foof.h"
 #include "optim/kfac.h"
+#include "optim/lamb.h"
 #include "optim/sam.h"
 #include "optim/sgd.h"
 
@@ -57,6 +58,7 @@ const std::vector<Entry>& entries() {
       entry_of<Adam>("adam", "Adam with L2 weight decay (Kingma and Ba 2015)", Adam::Decay::l2),
       entry_of<Adam>("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", Adam::Decay::decoupled),
       entry_of<Adan>("adan", "Adan: Nesterov's momentum from differences of gradients (Xie et al. 2022)"),
+      entry_of<Lamb>("lamb", "LAMB: Adam's direction, as long as a share of each tensor's norm (You et al. 2020)"),
       entry_of<Kfac>("kfac", "Kronecker-factored curvature (Martens and Grosse 2015)"),
       entry_of<Foof>("foof", "the inverse covariance of each layer's inputs (Benzing 2022)"),
       entry_of<Eva>("eva", "Kronecker-factored curvature of rank one (Zhang et al. 2023)"),
@@ -110,6 +112,9 @@ std::vector<Recommended> recommended_options(const std::string& optimizer, const
   const std::vector<Rule> rules = {
       {"sgd", without_batch_norm, any, {"lr", 0.01, "our choice: 0.1 is unstable without batch normalisation"}},
       {"sgd", any, {"cifar100"}, {"nesterov", true, "published code, CIFAR-100"}},
+      {"lamb", without_batch_norm, any, {"lr", 0.01, "our choice"}},
+      {"kfac", any, {"cifar100"}, {"damping", 10.0, "AdaAct paper, Appendix E: 1, 10; our choice which for what"}},
+      {"foof", any, {"cifar10", "cifar100"}, {"variant", std::string("cifar"), "the authors' first code, CIFAR"}},
   };
   const auto among = [](const std::string& name, const std::vector<std::string>& names) {
     return names.empty() || std::find(names.begin(), names.end(), name) != names.end();

@@ -314,6 +314,8 @@ TEST_CASE("recommended options are options of their optimizers, with values in r
           CHECK_NOTHROW(Options(optimizer_options(optimizer)).set(recommended.option, recommended.value));
           CHECK(!recommended.source.empty());
         }
+  CHECK(std::get<double>(recommended_options("lamb", "lenet5", "cifar10").at(0).value) == 0.01);
+  CHECK(recommended_options("lamb", "resnet20", "cifar10").empty());
   CHECK(recommended_options("sgd", "resnet34", "cifar100").at(0).option == "nesterov");
 }
 
