@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/lamb.h"
 #include "kernels/optimizer_steps.h"
 
 #ifdef __CUDACC__
@@ -152,6 +153,93 @@ ACTGRAD_HOST_DEVICE inline void adam(T& p, T gradient, T& m, T& v, const AdamCon
 }
 
 template <class T>
+struct AdanConstants {
+  T lr;
+  T beta1, gain1;  // gain = 1 − β
+  T beta2, gain2;
+  T beta3, gain3;
+  T m_share, v_share;  // 1/(1 − β₁ᵗ), β₂/(1 − β₂ᵗ)
+  T inverse_root;      // 1/√(1 − β₃ᵗ)
+  T eps;
+  T keep;    // 1 − lr·wd (decoupled)
+  T shrink;  // 1/(1 + lr·wd) (proximal)
+  bool first;
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline AdanConstants<T> adan_constants(const AdanStep& s) {
+  using std::sqrt;
+  return {.lr = T(s.lr),
+          .beta1 = T(s.beta1),
+          .gain1 = T(1 - s.beta1),
+          .beta2 = T(s.beta2),
+          .gain2 = T(1 - s.beta2),
+          .beta3 = T(s.beta3),
+          .gain3 = T(1 - s.beta3),
+          .m_share = T(1 / s.correction1),
+          .v_share = T(s.beta2 / s.correction2),
+          .inverse_root = T(1 / sqrt(s.correction3)),
+          .eps = T(s.eps),
+          .keep = T(s.proximal ? 1 : 1 - s.lr * s.weight_decay),
+          .shrink = T(s.proximal ? 1 / (1 + s.lr * s.weight_decay) : 1),
+          .first = s.first};
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void adan(T& p, T g, T& m, T& v, T& n, T& previous, const AdanConstants<T>& k) {
+  using std::sqrt;
+  const T d = k.first ? T(0) : g - previous, ahead = g + k.beta2 * d;
+  m = (k.first ? T(0) : k.beta1 * m) + k.gain1 * g;
+  v = (k.first ? T(0) : k.beta2 * v) + k.gain2 * d;
+  n = (k.first ? T(0) : k.beta3 * n) + k.gain3 * ahead * ahead;
+  previous = g;
+  const T u = quotient_or_zero(k.m_share * m + k.v_share * v, sqrt(n) * k.inverse_root + k.eps);
+  p = k.shrink * (k.keep * p - k.lr * u);
+}
+
+template <class T>
+struct LambConstants {
+  T beta1, gain1;  // gain = 1 − β
+  T beta2, gain2;
+  T inverse_correction1;
+  T inverse_root;  // 1/√(1 − β₂ᵗ)
+  T eps, weight_decay;
+
+  // Those of a tensor that decays, or does not.
+  ACTGRAD_HOST_DEVICE LambConstants of(bool decays) const {
+    LambConstants k = *this;
+    if (!decays) k.weight_decay = T(0);
+    return k;
+  }
+};
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline LambConstants<T> lamb_constants(const LambStep& s) {
+  using std::sqrt;
+  return {T(s.beta1), T(1 - s.beta1),   T(s.beta2), T(1 - s.beta2), T(1 / s.correction1), T(1 / sqrt(s.correction2)),
+          T(s.eps),   T(s.weight_decay)};
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline void lamb_moments(T g, T& m, T& v, const LambConstants<T>& k) {
+  m = k.beta1 * m + k.gain1 * g;
+  v = k.beta2 * v + k.gain2 * g * g;
+}
+
+template <class T>
+ACTGRAD_HOST_DEVICE inline T lamb_direction(T p, T m, T v, const LambConstants<T>& k) {
+  using std::sqrt;
+  return quotient_or_zero(k.inverse_correction1 * m, sqrt(v) * k.inverse_root + k.eps) + k.weight_decay * p;
+}
+
+// ‖p‖/‖u‖, at most `max`; 1 if either is 0.
+ACTGRAD_HOST_DEVICE inline double trust_ratio(double squares_of_p, double squares_of_u, double max) {
+  using std::sqrt;
+  const double ratio = squares_of_p > 0 && squares_of_u > 0 ? sqrt(squares_of_p / squares_of_u) : 1;
+  return ratio < max ? ratio : max;
+}
+
+template <class T>
 struct AdaActConstants {
   T rate;          // lr / (1 − β₁ᵗ)
   T plain_rate;    // lr
@@ -159,6 +247,13 @@ struct AdaActConstants {
   T keep;          // 1 − lr·wd
   T inverse_correction2, eps, low, high;
   T exponent;  // p
+
+  // Those of a piece that decays, or does not.
+  ACTGRAD_HOST_DEVICE AdaActConstants of(bool decays) const {
+    AdaActConstants k = *this;
+    if (!decays) k.keep = T(1);
+    return k;
+  }
 };
 
 template <class T>

@@ -1,7 +1,6 @@
 #include "kernels/optimizer_steps.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/dispatch.h"
 #include "kernels/flat.h"
@@ -51,12 +50,19 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue
   });
 }
 
-AdaActPieces::AdaActPieces(const std::vector<AdaActPiece>& list, Device device) : list_(list) {
-  if (device.is_cpu()) return;
-  const std::size_t bytes = list.size() * sizeof(AdaActPiece);
-  std::vector<std::uint8_t> raw(bytes);
-  if (bytes) std::memcpy(raw.data(), list.data(), bytes);
-  memory_ = Tensor::from({static_cast<std::int64_t>(bytes)}, raw).to(device);
+void adan_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& n, Tensor& previous,
+               const StepValue<AdanStep>& step) {
+  for (const Tensor& other : {g, m, v, n, previous}) check_like(p, other);
+  ACTGRAD_DISPATCH(adan_step, p, p, g, m, v, n, previous, step);
+  visit_floating(p.dtype(), [&]<class T>() {
+    const auto k = formulas::adan_constants<T>(step.value());
+    T *const weights = p.data<T>(), *const before = previous.data<T>();
+    T *const first = m.data<T>(), *const change = v.data<T>(), *const second = n.data<T>();
+    const T* const gradients = g.data<T>();
+    for_each_element(p.numel(), [=](std::int64_t i) {
+      formulas::adan(weights[i], gradients[i], first[i], change[i], second[i], before[i], k);
+    });
+  });
 }
 
 namespace {
@@ -65,8 +71,7 @@ namespace {
 template <class T>
 void step_piece(const AdaActPiece& piece, Range range, T* p, const T* g, T* m, const T* rates,
                 const formulas::AdaActConstants<T>& constants) {
-  auto k = constants;  // a copy of its own stays in registers
-  if (!piece.decays) k.keep = T(1);
+  const auto k = constants.of(piece.decays);  // a copy of its own stays in registers
   if (piece.rate < 0) {
 #pragma omp simd
     for (std::int64_t i = range.begin; i < range.end; ++i) p[i] = formulas::adaact_plain(p[i], g[i], k);

@@ -41,6 +41,17 @@ void adam_step_of(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepVa
       InOut<T>{p.data<T>()}, In<T>{g.data<T>()}, InOut<T>{m.data<T>()}, InOut<T>{v.data<T>()});
 }
 
+template <class T>
+void adan_step_of(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& n, Tensor& previous,
+                  const StepValue<AdanStep>& step) {
+  cuda::for_each_element_with(
+      p.numel(), [s = step.on_device()] __device__() { return formulas::adan_constants<T>(*s); },
+      [] __device__(const formulas::AdanConstants<T>& k, T& weight, const T& gradient, T& first, T& change, T& second,
+                    T& before) { formulas::adan(weight, gradient, first, change, second, before, k); },
+      InOut<T>{p.data<T>()}, In<T>{g.data<T>()}, InOut<T>{m.data<T>()}, InOut<T>{v.data<T>()}, InOut<T>{n.data<T>()},
+      InOut<T>{previous.data<T>()});
+}
+
 // One thread per element: it looks up its piece.
 template <class T>
 __global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* pieces, T* p, const T* g, T* m,
@@ -54,8 +65,7 @@ __global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* piec
     }
     const AdaActPiece piece = pieces[low];
     if (i < piece.begin || i >= piece.end) continue;
-    auto k = constants;
-    if (!piece.decays) k.keep = T(1);
+    const auto k = constants.of(piece.decays);
     if (piece.rate < 0)
       p[i] = formulas::adaact_plain(p[i], g[i], k);
     else
@@ -66,9 +76,9 @@ __global__ void adaact_kernel(std::int64_t n, int count, const AdaActPiece* piec
 template <class T>
 void adaact_step_of(Tensor& p, const Tensor& g, Tensor& m, const Tensor& rates, const AdaActPieces& pieces,
                     const StepValue<AdaActStep>& step) {
-  if (p.numel() == 0 || pieces.list().empty()) return;
+  if (p.numel() == 0 || pieces.size() == 0) return;
   cuda::launch(adaact_kernel<T>, cuda::blocks_for(p.numel()), cuda::block_size, 0, cuda::stream(), p.numel(),
-               static_cast<int>(pieces.list().size()), pieces.on_device(), p.data<T>(), g.data<T>(), m.data<T>(),
+               static_cast<int>(pieces.size()), pieces.on_device(), p.data<T>(), g.data<T>(), m.data<T>(),
                rates.data<T>(), step.on_device());
 }
 
@@ -86,6 +96,7 @@ void adaact_rate_of(const Tensor& v, const StepValue<AdaActStep>& step, Tensor& 
 
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(sgd_step, sgd_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adam_step, adam_step_of);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(adan_step, adan_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adaact_step, adaact_step_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(adaact_rate, adaact_rate_of);
 

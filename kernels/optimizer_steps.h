@@ -4,9 +4,9 @@
 #pragma once
 
 #include <limits>
-#include <vector>
 
 #include "core/step_value.h"
+#include "kernels/device_list.h"
 
 namespace actgrad::kernels {
 
@@ -27,6 +27,18 @@ struct AdamStep {
 // m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p −= (lr/correction1) · m / (√v/√correction2 + eps); 0/0 counts as 0.
 void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue<AdamStep>& step);
 
+struct AdanStep {
+  double lr, beta1, beta2, beta3, eps, weight_decay;
+  bool proximal;                                 // else decoupled, as in AdamW
+  bool first;                                    // nothing before this step counts: averages 0, previous = g
+  double correction1, correction2, correction3;  // 1 − β₁ᵗ, 1 − β₂ᵗ, 1 − β₃ᵗ
+};
+// d = g − previous;  m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)d;  n = β₃n + (1−β₃)(g + β₂d)²;  previous = g;
+// u = (m/correction1 + β₂·v/correction2) / (√n/√correction3 + eps), 0/0 counting as 0;
+// p = (p − lr·u)/(1 + lr·wd), or (1 − lr·wd)·p − lr·u.
+void adan_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& n, Tensor& previous,
+               const StepValue<AdanStep>& step);
+
 struct AdaActStep {
   double lr = 0, beta1 = 0, weight_decay = 0;
   double correction1 = 1, correction2 = 1;                                  // 1 − β₁ᵗ, 1 − β₂ᵗ
@@ -40,18 +52,7 @@ struct AdaActPiece {
   bool decays = true;
   bool operator==(const AdaActPiece&) const = default;
 };
-// Pieces in ascending order, where a device's kernels find them.
-class AdaActPieces {
- public:
-  AdaActPieces() = default;
-  AdaActPieces(const std::vector<AdaActPiece>& list, Device device);
-  const std::vector<AdaActPiece>& list() const { return list_; }
-  const AdaActPiece* on_device() const { return static_cast<const AdaActPiece*>(memory_.raw()); }
-
- private:
-  std::vector<AdaActPiece> list_;
-  Tensor memory_;
-};
+using AdaActPieces = DeviceList<AdaActPiece>;  // in ascending order
 // The elements of all pieces, with momentum and one rate per column:
 //   m = β₁m + (1−β₁)g;  p = (1 − lr·wd)·p − lr·(m/correction1)·rate[column]
 // and without either where rate is −1:   p = (1 − lr·wd)·p − lr·g.   Where a piece does not decay, wd is 0.

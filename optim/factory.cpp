@@ -1,12 +1,15 @@
 // Optimizers by name, and the settings that the experiments use where they differ from an optimizer's defaults.
+#include <algorithm>
 #include <functional>
 
 #include "optim/adaact.h"
 #include "optim/adaact_full.h"
 #include "optim/adam.h"
+#include "optim/adan.h"
 #include "optim/eva.h"
 #include "optim/foof.h"
 #include "optim/kfac.h"
+#include "optim/lamb.h"
 #include "optim/sam.h"
 #include "optim/sgd.h"
 
@@ -54,6 +57,8 @@ const std::vector<Entry>& entries() {
       entry_of<Sgd>("sgd", "stochastic gradient descent with momentum"),
       entry_of<Adam>("adam", "Adam with L2 weight decay (Kingma and Ba 2015)", Adam::Decay::l2),
       entry_of<Adam>("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", Adam::Decay::decoupled),
+      entry_of<Adan>("adan", "Adan: Nesterov's momentum from differences of gradients (Xie et al. 2022)"),
+      entry_of<Lamb>("lamb", "LAMB: Adam's direction, as long as a share of each tensor's norm (You et al. 2020)"),
       entry_of<Kfac>("kfac", "Kronecker-factored curvature (Martens and Grosse 2015)"),
       entry_of<Foof>("foof", "the inverse covariance of each layer's inputs (Benzing 2022)"),
       entry_of<Eva>("eva", "Kronecker-factored curvature of rank one (Zhang et al. 2023)"),
@@ -98,10 +103,26 @@ OptionTable optimizer_options(const std::string& name, const std::string& base) 
 
 std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model,
                                              const std::string& data) {
+  struct Rule {
+    std::string optimizer;
+    std::vector<std::string> models, data;  // empty: any
+    Recommended recommended;
+  };
+  const std::vector<std::string> any, without_batch_norm = {"lenet5", "mlp"};
+  const std::vector<Rule> rules = {
+      {"sgd", without_batch_norm, any, {"lr", 0.01, "our choice: 0.1 is unstable without batch normalisation"}},
+      {"sgd", any, {"cifar100"}, {"nesterov", true, "published code, CIFAR-100"}},
+      {"lamb", without_batch_norm, any, {"lr", 0.01, "our choice"}},
+      {"kfac", any, {"cifar100"}, {"damping", 10.0, "AdaAct paper, Appendix E: 1, 10; our choice which for what"}},
+      {"foof", any, {"cifar10", "cifar100"}, {"variant", std::string("cifar"), "the authors' first code, CIFAR"}},
+  };
+  const auto among = [](const std::string& name, const std::vector<std::string>& names) {
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  };
   std::vector<Recommended> list;
-  if (optimizer == "sgd" && (model == "lenet5" || model == "mlp"))
-    list.push_back({"lr", 0.01, "our choice: 0.1 is unstable without batch normalisation"});
-  if (optimizer == "sgd" && data == "cifar100") list.push_back({"nesterov", true, "published code, CIFAR-100"});
+  for (const Rule& rule : rules)
+    if (rule.optimizer == optimizer && among(model, rule.models) && among(data, rule.data))
+      list.push_back(rule.recommended);
   return list;
 }
 

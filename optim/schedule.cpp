@@ -15,14 +15,17 @@ Schedule::Kind Schedule::parse_kind(const std::string& text) {
   throw UserError(unknown_name("schedule", text, {"constant", "cosine", "multistep"}));
 }
 
-double Schedule::rate(double lr, std::int64_t epoch, std::int64_t epochs) const {
+double Schedule::rate(double lr, double epoch, std::int64_t epochs) const {
+  if (!per_step) epoch = std::floor(epoch);
+  if (epoch < static_cast<double>(warmup_epochs))
+    return warmup_lr + epoch * (lr - warmup_lr) / static_cast<double>(warmup_epochs);
   switch (kind) {
     case Kind::constant: return lr;
     case Kind::cosine:
-      return 0.5 * lr * (1 + std::cos(std::numbers::pi * static_cast<double>(epoch) / static_cast<double>(epochs)));
+      return min_lr + 0.5 * (lr - min_lr) * (1 + std::cos(std::numbers::pi * epoch / static_cast<double>(epochs)));
     case Kind::multistep:
       for (std::int64_t milestone : milestones)
-        if (epoch >= milestone) lr *= gamma;
+        if (epoch >= static_cast<double>(milestone)) lr *= gamma;
       return lr;
   }
   ACTGRAD_CHECK(false, "schedule");

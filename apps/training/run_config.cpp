@@ -104,10 +104,18 @@ void resolve_optimizer(RunConfig& config, const GivenOptions& given, const Given
 }
 
 void check_schedule(const RunConfig& config, const GivenOptions& given) {
-  config.schedule();  // throws for a malformed list
-  for (const char* name : {"milestones", "gamma"})
-    if (find_given(given, name) && config.run.text("schedule") != "multistep")
-      throw UserError(std::string("--") + name + ": only --schedule multistep uses it");
+  const Schedule schedule = config.schedule();  // throws for a malformed list
+  const auto refuse_unused = [&](const char* name, bool used, const std::string& user) {
+    if (find_given(given, name) && !used) throw UserError(std::string("--") + name + ": only " + user + " uses it");
+  };
+  refuse_unused("milestones", schedule.kind == Schedule::Kind::multistep, "--schedule multistep");
+  refuse_unused("gamma", schedule.kind == Schedule::Kind::multistep, "--schedule multistep");
+  refuse_unused("min-lr", schedule.kind == Schedule::Kind::cosine, "--schedule cosine");
+  refuse_unused("warmup-lr", schedule.warmup_epochs > 0, "--warmup-epochs");
+  if (schedule.warmup_epochs > 0 && schedule.warmup_epochs >= config.run.integer("epochs"))
+    throw UserError("--warmup-epochs: " + std::to_string(schedule.warmup_epochs) + " leave none of " +
+                    std::to_string(config.run.integer("epochs")) + " epochs");
+  if (schedule.min_lr > config.optimizer.number("lr")) throw UserError("--min-lr is above --lr");
 }
 
 Json json_of(const OptionValue& value) {
@@ -147,6 +155,10 @@ Schedule RunConfig::schedule() const {
   Schedule schedule;
   schedule.kind = Schedule::parse_kind(run.text("schedule"));
   schedule.gamma = run.number("gamma");
+  schedule.min_lr = run.number("min-lr");
+  schedule.warmup_epochs = run.integer("warmup-epochs");
+  schedule.warmup_lr = run.number("warmup-lr");
+  schedule.per_step = run.text("schedule-per") == "step";
   if (schedule.kind != Schedule::Kind::multistep) return schedule;
   const Option epoch = Option{"milestones", std::int64_t{1}, ""}.at_least(1);
   const std::string& list = run.text("milestones");
@@ -212,8 +224,8 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   config.run.set("device", Device::parse(config.run.text("device")).name());
   check_precision(config.run);
   kernels::parse_conv_engine(config.run.text("conv"));
-  check_schedule(config, given);
   resolve_optimizer(config, given, file);
+  check_schedule(config, given);
   return config;
 }
 

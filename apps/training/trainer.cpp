@@ -75,6 +75,12 @@ bool Trainer::run() {
   return true;
 }
 
+// Of the step that begins with this batch of the epoch.
+double Trainer::lr_at(std::int64_t batch) const {
+  const double part = static_cast<double>(batch) / static_cast<double>(batches());
+  return options_.schedule.rate(options_.lr, static_cast<double>(state_.epoch) + part, options_.epochs);
+}
+
 void Trainer::add_elapsed() {
   state_.elapsed_seconds += stopwatch_.lap();
 }
@@ -181,7 +187,7 @@ bool Trainer::finish_epoch() {
   add_elapsed();
   EpochMetrics metrics;
   metrics.epoch = state_.epoch + 1;
-  metrics.lr = lr();
+  metrics.lr = lr_at(0);
   metrics.train_loss = state_.loss_sum / static_cast<double>(state_.samples);
   metrics.train_accuracy = percent(state_.correct, state_.samples);
   metrics.test_loss = test->loss;

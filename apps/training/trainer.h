@@ -21,7 +21,7 @@ namespace actgrad {
 
 struct TrainingOptions {
   std::int64_t epochs = 10;
-  double lr = 0.1;  // of the first epoch; the schedule lowers it
+  double lr = 0.1;  // the schedule's base rate
   Schedule schedule = {};
   double clip_norm = 0;  // largest norm of all gradients together (clip_gradients); 0: any
   std::int64_t batch_size = 128;
@@ -36,7 +36,7 @@ struct TrainingOptions {
 // One row of metrics.csv.
 struct EpochMetrics {
   std::int64_t epoch = 0;  // from 1
-  double lr = 0;
+  double lr = 0;           // of its first step
   double train_loss = 0,
          train_accuracy = 0;  // over the epoch's batches as they were met, in training mode; accuracies in percent
   double test_loss = 0, test_accuracy = 0;  // after the epoch
@@ -113,11 +113,12 @@ class Trainer {
   const TrainingState& state() const { return state_; }
   void set_state(const TrainingState& state) { state_ = state; }  // of a checkpoint
   const TrainingOptions& options() const { return options_; }
-  double lr() const { return options_.schedule.rate(options_.lr, state_.epoch, options_.epochs); }
+  double lr() const { return lr_at(state_.batch); }           // of the next step
   std::int64_t batches() const { return loader_.batches(); }  // per epoch
   std::int64_t samples_per_epoch() const { return data_.train.size(); }
 
  private:
+  double lr_at(std::int64_t batch) const;
   bool train_epoch();
   void step();
   void forward_backward(const Pass& pass, const Batch& batch, std::int64_t micro_batch, std::int64_t samples);

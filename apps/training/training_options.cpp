@@ -30,19 +30,28 @@ CommandLineGroup model_group() {
 }
 
 CommandLineGroup optimizer_group() {
-  return {"Optimizer",
-          {{.option = {"optim", std::string("adaact"), joined(optimizer_names())}, .placeholder = "NAME"},
-           {.option = Option{"schedule", std::string("cosine"), "learning rate over the epochs"}.one_of(
-                {"cosine", "constant", "multistep"}),
-            .aliases = {"lr-scheduler"}},
-           {.option = {"milestones", std::string("100,150"),
-                       "multistep: epochs after which the rate is multiplied by gamma"},
-            .placeholder = "LIST"},
-           {.option = Option{"gamma", 0.1, "multistep: the factor"}.above(0)},
-           {.option = Option{"clip-norm", 0.0,
-                             "scale the gradients so that the norm of all together is at most this; "
-                             "0: leave them"}
-                          .at_least(0)}}};
+  return {
+      "Optimizer",
+      {{.option = {"optim", std::string("adaact"), joined(optimizer_names())}, .placeholder = "NAME"},
+       {.option = Option{"schedule", std::string("cosine"), "learning rate over the epochs"}.one_of(
+            {"cosine", "constant", "multistep"}),
+        .aliases = {"lr-scheduler"}},
+       {.option = {"milestones", std::string("100,150"),
+                   "multistep: epochs after which the rate is multiplied by gamma"},
+        .placeholder = "LIST"},
+       {.option = Option{"gamma", 0.1, "multistep: the factor"}.above(0)},
+       {.option = Option{"min-lr", 0.0, "cosine: the rate at its end"}.at_least(0)},
+       {.option =
+            Option{"warmup-epochs", std::int64_t{0}, "let the rate rise linearly in the first N epochs"}.at_least(0)},
+       {.option = Option{"warmup-lr", 0.0,
+                         "the rate at the beginning of the warm-up; 0: at --schedule-per epoch, "
+                         "the first epoch changes nothing"}
+                      .at_least(0)},
+       {.option = Option{"schedule-per", std::string("epoch"), "how often the rate changes"}.one_of({"epoch", "step"})},
+       {.option = Option{"clip-norm", 0.0,
+                         "scale the gradients so that the norm of all together is at most this; "
+                         "0: leave them"}
+                      .at_least(0)}}};
 }
 
 CommandLineGroup data_group() {

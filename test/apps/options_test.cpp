@@ -65,6 +65,12 @@ TEST_CASE("values out of range are refused") {
   check_refused("--schedule multistep --milestones 5,x", "--milestones: 'x' is not a whole number");
   check_refused("--schedule multistep --milestones 5,5", "--milestones: 5,5 does not increase");
   check_refused("--milestones 5", "--milestones: only --schedule multistep uses it");
+  check_refused("--schedule constant --min-lr 0.01", "--min-lr: only --schedule cosine uses it");
+  check_refused("--min-lr 0.2 --lr 0.1", "--min-lr is above --lr");
+  check_refused("--warmup-lr 0.1", "--warmup-lr: only --warmup-epochs uses it");
+  check_refused("--epochs 5 --warmup-epochs 5", "--warmup-epochs: 5 leave none of 5 epochs");
+  check_refused("--schedule-per batch", "--schedule-per: unknown value 'batch'");
+  check_refused("--clip-norm -1", "--clip-norm: -1 is out of range");
   check_refused("--model mlp --hidden 10,,10", "--hidden");
   check_refused("--optim sgd --nesterov --momentum 0", "nesterov");
   check_refused("--dry-run=perhaps", "--dry-run: 'perhaps' is not true or false");
@@ -173,7 +179,7 @@ TEST_CASE("options repeat with --config, and the command line wins") {
 TEST_CASE("what there is, --list and --help print") {
   for (const char* name : {"lenet5", "resnet20", "resnet110", "resnet34", "mlp"})
     CHECK(run("train", "--list models").out.find(name) != std::string::npos);
-  for (const char* name : {"sgd", "adam", "adamw", "adaact"})
+  for (const char* name : {"sgd", "adam", "adamw", "adan", "lamb", "adaact"})
     CHECK(run("train", "--list optimizers").out.find(name) != std::string::npos);
   for (const char* name : {"cifar10", "cifar100", "mnist", "fashion-mnist", "synthetic"})
     CHECK(run("train", "--list data").out.find(name) != std::string::npos);
@@ -195,6 +201,12 @@ TEST_CASE("what there is, --list and --help print") {
                              "--weight-decay",
                              "nesterov",
                              "--schedule",
+                             "--warmup-epochs",
+                             "--warmup-lr",
+                             "--min-lr",
+                             "--schedule-per",
+                             "--clip-norm",
+                             "decay-1d",
                              "--accumulate",
                              "augment",
                              "shuffle",

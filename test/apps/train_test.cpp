@@ -105,11 +105,12 @@ TEST_CASE("a run that was stopped by a signal goes on to the same bits") {
     const char* options;
     int signal, code;
   };
-  const Setting setting =
-      GENERATE(Setting{"--model lenet5 --optim adaact --threads 2", SIGINT, 130},
-               Setting{"--model mlp --hidden 64 --optim sgd --accumulate 3 --threads 1", SIGTERM, 143},
-               Setting{"--model mlp --hidden 64 --optim adam --threads 1", SIGKILL, 137},
-               Setting{"--model lenet5 --optim adaact --threads 1", SIGKILL, 137});
+  const Setting setting = GENERATE(Setting{"--model lenet5 --optim adaact --threads 2", SIGINT, 130},
+                                   Setting{"--model mlp --hidden 64 --optim sgd --accumulate 3 --threads 1 "
+                                           "--warmup-epochs 1 --schedule-per step --clip-norm 1",
+                                           SIGTERM, 143},
+                                   Setting{"--model mlp --hidden 64 --optim adam --threads 1", SIGKILL, 137},
+                                   Setting{"--model lenet5 --optim adaact --threads 1", SIGKILL, 137});
   TemporaryFolder folder;
   const std::string arguments =
       setting.options +

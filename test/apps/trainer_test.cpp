@@ -69,7 +69,13 @@ TEST_CASE("a trainer stopped at any point goes on to the same bits") {
   const auto [model, optimizer, accumulate, train_images, test_images, given] = setting;
   kernels::set_threads(1);
   const Dataset data = synthetic_dataset(train_images, test_images);
-  const TrainingOptions options{.epochs = 2, .lr = 0.02, .batch_size = 32, .accumulate = accumulate, .seed = 3};
+  const TrainingOptions options{.epochs = 2,
+                                .lr = 0.02,
+                                .schedule = {.milestones = {}, .warmup_epochs = 1, .per_step = true},
+                                .clip_norm = 1,
+                                .batch_size = 32,
+                                .accumulate = accumulate,
+                                .seed = 3};
   Setup whole(model, optimizer, data, options, given);
   int asked = 0;
   whole.trainer->stop = [&] { return ++asked, false; };
@@ -155,6 +161,28 @@ TEST_CASE("each epoch has the schedule's rate") {
   CHECK(rates[1] == Approx(0.01));
   CHECK(rates[2] == Approx(0.01));
   CHECK(rates[3] == Approx(0.001));
+}
+
+TEST_CASE("a schedule per step moves within the epoch, and the metrics tell its beginning") {
+  const Dataset data = synthetic_dataset(64, 10);
+  Schedule schedule{.kind = Schedule::Kind::constant, .milestones = {}, .warmup_epochs = 2, .per_step = true};
+  for (const std::int64_t accumulate : {1, 2}) {
+    Setup setup("mlp", "sgd", data,
+                {.epochs = 3, .lr = 0.8, .schedule = schedule, .batch_size = 16, .accumulate = accumulate});
+    std::vector<double> next_rates;
+    setup.trainer->on_step = [&] {
+      if (setup.trainer->state().batch < 4) next_rates.push_back(setup.trainer->lr());
+    };
+    REQUIRE(setup.trainer->run());
+    const std::vector<double> every = {0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.8, 0.8}, second = {0.2, 0.6, 0.8};
+    const std::vector<double>& expected = accumulate == 1 ? every : second;
+    REQUIRE(next_rates.size() == expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(next_rates[i] == Approx(expected[i]));
+    const auto& history = setup.trainer->state().history;
+    CHECK(history[0].lr == 0);
+    CHECK(history[1].lr == Approx(0.4));
+    CHECK(history[2].lr == Approx(0.8));
+  }
 }
 
 TEST_CASE("--clip-norm bounds the gradients' norm, also of accumulated ones") {

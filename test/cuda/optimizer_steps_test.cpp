@@ -61,6 +61,31 @@ TEMPLATE_TEST_CASE("steps of Adam and AdamW agree with the CPU", "", float, doub
   }
 }
 
+TEMPLATE_TEST_CASE("steps of Adan agree with the CPU", "", float, double) {
+  const bool proximal = GENERATE(false, true), first = GENERATE(false, true);
+  const Placement placement = GENERATE(Placement::aligned, Placement::shifted);
+  for (const std::int64_t n : sizes()) {
+    CAPTURE(n);
+    const Tensor p = random_tensor<TestType>({n}, 1), g = random_tensor<TestType>({n}, 2);
+    const Tensor m = random_tensor<TestType>({n}, 3), v = random_tensor<TestType>({n}, 4);
+    const Tensor second = random_tensor<TestType>({n}, 5, 0, 1), previous = random_tensor<TestType>({n}, 6);
+    const AdanStep s{.lr = 0.1,
+                     .beta1 = 0.98,
+                     .beta2 = 0.92,
+                     .beta3 = 0.99,
+                     .eps = 1e-8,
+                     .weight_decay = 0.02,
+                     .proximal = proximal,
+                     .first = first,
+                     .correction1 = 0.3,
+                     .correction2 = 0.4,
+                     .correction3 = 0.2};
+    check_parity(
+        {p, g, m, v, second, previous}, 10 * tolerance<TestType>,
+        [&](auto& t) { adan_step(t[0], t[1], t[2], t[3], t[4], t[5], step_value(s, t[0].device())); }, placement);
+  }
+}
+
 TEMPLATE_TEST_CASE("steps of AdaAct agree with the CPU", "", float, double) {
   for (const std::int64_t columns : {1, 9, 27, 144}) {
     CAPTURE(columns);

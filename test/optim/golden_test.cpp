@@ -82,7 +82,7 @@ TEST_CASE("AdaAct: golden values of a linear layer with bias") {
   }
 }
 
-TEST_CASE("SGD, Adam, AdamW: golden values of a scalar") {
+TEST_CASE("SGD, Adam, AdamW, Adan: golden values of a scalar") {
   struct Golden {
     std::string name;
     std::vector<std::pair<std::string, OptionValue>> options;
@@ -97,6 +97,8 @@ TEST_CASE("SGD, Adam, AdamW: golden values of a scalar") {
        {0.904905000, 0.902278534, 0.824869719}},
       {"adam", {{"weight-decay", 5e-4}}, 1e-3, {0.999000000, 0.998653261, 0.998107848}},
       {"adamw", {{"weight-decay", 1e-2}}, 1e-3, {0.998990000, 0.998634404, 0.998079978}},
+      {"adan", {{"weight-decay", 0.02}}, 0.01, {0.989802040, 0.992324268, 0.990023822}},
+      {"adan", {{"weight-decay", 0.02}, {"proximal", false}}, 0.01, {0.989800000, 0.992322733, 0.990021828}},
   };
   for (DType dtype : {DType::float64, DType::float32}) {
     for (const Golden& golden : cases) {
@@ -302,6 +304,19 @@ TEST_CASE("state restored into a new optimizer continues with the same bits") {
     train(*resumed, *restored, 3, 6);
     CHECK(resumed->parameters().values().to_vector<float>() == model->parameters().values().to_vector<float>());
   }
+}
+
+TEST_CASE("recommended options are options of their optimizers, with values in range and a source") {
+  for (const std::string& optimizer : optimizer_names())
+    for (const std::string& model : model_names())
+      for (const char* data : {"cifar10", "cifar100", "fashion-mnist", "synthetic"})
+        for (const Recommended& recommended : recommended_options(optimizer, model, data)) {
+          CHECK_NOTHROW(Options(optimizer_options(optimizer)).set(recommended.option, recommended.value));
+          CHECK(!recommended.source.empty());
+        }
+  CHECK(std::get<double>(recommended_options("lamb", "lenet5", "cifar10").at(0).value) == 0.01);
+  CHECK(recommended_options("lamb", "resnet20", "cifar10").empty());
+  CHECK(recommended_options("sgd", "resnet34", "cifar100").at(0).option == "nesterov");
 }
 
 TEST_CASE("AdaAct's state is smaller than Adam's") {
