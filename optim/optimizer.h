@@ -121,7 +121,7 @@ class Optimizer : public Probe {
 
 // sgd, adam, adamw, …
 std::vector<std::string> optimizer_names();
-std::string optimizer_help(const std::string& name);     // one line
+std::string optimizer_help(const std::string& name);  // one line
 // The options of an optimizer; of one that is made around another, such as SAM, also those of its base: `base`, or what
 // the option base-optim is by default. Throws UserError for unknown names.
 OptionTable optimizer_options(const std::string& name, const std::string& base = "");
