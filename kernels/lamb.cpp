@@ -33,6 +33,13 @@ Squares moments_of_chunk(const LambTensors::Chunk& chunk, const T* p, const T* g
   return {of_p, of_u};
 }
 
+// Of a function that goes over `arrays` arrays of all tensors, and computes `flops` for each element.
+Work work_of(const LambTensors& tensors, const Tensor& p, double arrays, double flops) {
+  double elements = 0;
+  for (const LambTensor& tensor : tensors.list()) elements += static_cast<double>(tensor.end - tensor.begin);
+  return {.bytes = arrays * elements * static_cast<double>(size_of(p.dtype())), .flops = flops * elements};
+}
+
 void check_tensors(const LambTensors& tensors, std::int64_t size) {
   for (const LambTensor& tensor : tensors.list())
     ACTGRAD_CHECK(tensor.begin >= 0 && tensor.begin <= tensor.end && tensor.end <= size,
@@ -61,6 +68,7 @@ Tensor lamb_moments(const Tensor& p, const Tensor& g, Tensor& m, Tensor& v, cons
   check_like(p, m);
   check_like(p, v);
   check_tensors(tensors, p.numel());
+  const WorkScope work("lamb_moments", work_of(tensors, p, 6, 18));  // p and g are read, m and v also written
   ACTGRAD_DISPATCH(lamb_moments, p, p, g, m, v, tensors, step);
   const std::vector<LambTensors::Chunk>& chunks = tensors.chunks().list();
   std::vector<Squares> parts(chunks.size());
@@ -93,6 +101,7 @@ void lamb_step(Tensor& p, const Tensor& m, const Tensor& v, const LambTensors& t
   check_tensors(tensors, p.numel());
   ACTGRAD_CHECK(ratios.numel() == std::ssize(tensors.list()) && ratios.dtype() == DType::float64,
                 "a ratio for each tensor");
+  const WorkScope work("lamb_step", work_of(tensors, p, 4, 9));  // m and v are read, p also written
   ACTGRAD_DISPATCH(lamb_step, p, p, m, v, tensors, ratios, step);
   const std::vector<LambTensors::Chunk>& chunks = tensors.chunks().list();
   visit_floating(p.dtype(), [&]<class T>() {

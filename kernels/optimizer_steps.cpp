@@ -53,6 +53,8 @@ void adam_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const StepValue
 void adan_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& n, Tensor& previous,
                const StepValue<AdanStep>& step) {
   for (const Tensor& other : {g, m, v, n, previous}) check_like(p, other);
+  const WorkScope work("adan_step", {.bytes = 2 * bytes_of(p, m, v, n, previous) + bytes_of(g),
+                                     .flops = 24.0 * static_cast<double>(p.numel())});
   ACTGRAD_DISPATCH(adan_step, p, p, g, m, v, n, previous, step);
   visit_floating(p.dtype(), [&]<class T>() {
     const auto k = formulas::adan_constants<T>(step.value());

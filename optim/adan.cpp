@@ -39,7 +39,7 @@ Adan::Adan(Model& model, const Options& options)
       n_(parameters_.zeros_like()),
       previous_(parameters_.zeros_like()) {}
 
-// A restart begins to count again (section 4.1's restart condition, here every N steps).
+// A restart (the paper's "restart condition", here every N steps) begins to count again.
 void Adan::prepare(double lr) {
   Optimizer::prepare(lr);
   const std::int64_t since_restart = restart_every_ == 0 ? steps_ : (steps_ - 1) % restart_every_ + 1;

@@ -6,7 +6,8 @@
 namespace actgrad {
 
 // Adan ("Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models", Xie et al. 2022), as its
-// published code has it: Nesterov's momentum without a second gradient, from the difference of two successive gradients.
+// published code has it: Nesterov's momentum without a second gradient, from the difference of two successive
+// gradients.
 class Adan final : public Optimizer {
  public:
   static OptionTable options();

@@ -12,10 +12,8 @@ TEMPLATE_TEST_CASE("steps of LAMB agree with the CPU", "", float, double) {
   const double trust_max = GENERATE(std::numeric_limits<double>::infinity(), 0.7);
   // More than one chunk (where that is not slow), one element, none, without decay, and what lies between them.
   const std::int64_t large = watched() ? 500 : 9000, size = large + 400;
-  const std::vector<LambTensor> list = {{3, large, true},
-                                        {large + 1, large + 2, true},
-                                        {large + 2, large + 2, true},
-                                        {large + 16, large + 316, false}};
+  const std::vector<LambTensor> list = {
+      {3, large, true}, {large + 1, large + 2, true}, {large + 2, large + 2, true}, {large + 16, large + 316, false}};
   const LambStep s{.lr = 0.1,
                    .beta1 = 0.9,
                    .beta2 = 0.99,

@@ -4,7 +4,9 @@
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d_max_pool.h"
 #include "kernels/elementwise.h"
+#include "kernels/lamb.h"
 #include "kernels/linear.h"
+#include "kernels/norms.h"
 #include "kernels/optimizer_steps.h"
 #include "values.h"
 
@@ -117,6 +119,13 @@ TEST_CASE("batch normalisation crosses memory once each way") {
         "batch_norm_backward", 4 * (3 * n + 2 * channels), 9 * n, false);
 }
 
+TEST_CASE("norms read the gradient once, clipping writes it too") {
+  Tensor g = tensor({10}), p = tensor({10}), norm = Tensor::zeros({1}, DType::float64);
+  check(only([&] { squared_norm(g, norm, Write::overwrite); }), "squared_norm", 4 * 10, 20, false);
+  check(only([&] { clip_by_norm(g, norm, 1, 0); }), "clip_by_norm", 4 * 20, 10, false);
+  check(only([&] { add_scaled_by_norm(p, g, norm, 1); }), "add_scaled_by_norm", 4 * 30, 20, false);
+}
+
 TEST_CASE("optimizer steps read the gradient and move everything else") {
   Tensor p = tensor({10}), m = tensor({10}), v = tensor({10}), none;
   const Tensor g = tensor({10});
@@ -136,6 +145,14 @@ TEST_CASE("optimizer steps read the gradient and move everything else") {
                                   .correction1 = 1,
                                   .correction2 = 1});
   check(only([&] { adam_step(p, g, m, v, adam); }), "adam_step", 4 * 70, 160, false);
+  Tensor n = tensor({10}), previous = tensor({10});
+  check(only([&] { adan_step(p, g, m, v, n, previous, StepValue<AdanStep>(AdanStep{})); }), "adan_step", 4 * 110, 240,
+        false);
+  const LambTensors tensors({{0, 3, true}, {4, 8, false}}, Device{});  // seven elements
+  const StepValue<LambStep> lamb(LambStep{});
+  Tensor ratios;
+  check(only([&] { ratios = lamb_moments(p, g, m, v, tensors, lamb); }), "lamb_moments", 4 * 7 * 6, 7 * 18, false);
+  check(only([&] { lamb_step(p, m, v, tensors, ratios, lamb); }), "lamb_step", 4 * 7 * 4, 7 * 9, false);
   // Six elements of a weighted layer with three rates, two of none, two in no piece.
   const Tensor rates = tensor({3});
   const AdaActPieces pieces({{0, 6, 3, 0}, {6, 8, 1, -1}}, Device{});

@@ -50,7 +50,8 @@ void check_against(const std::string& name, const Options& options, const Step& 
   for (int t = 1; t <= 7; ++t) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Tensor gradient = parameters[i]->variable.gradient_target().tensor;
-      gradient.copy_from(test::random_tensor(parameters[i]->shape, DType::float64, 100 * static_cast<std::uint64_t>(t) + i));
+      gradient.copy_from(
+          test::random_tensor(parameters[i]->shape, DType::float64, 100 * static_cast<std::uint64_t>(t) + i));
       kernels::scale(gradient, t % 2 == 0 ? 0.01 : 1);
       plain[i].g = gradient.to_vector<double>();
     }
