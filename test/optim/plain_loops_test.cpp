@@ -1,6 +1,7 @@
 // Adan and LAMB against their definitions, written once more as plain loops over each parameter in double.
 #include <cmath>
 
+#include "kernels/elementwise.h"
 #include "optim/optimizer.h"
 #include "test/operation_case.h"
 
