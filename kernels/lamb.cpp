@@ -88,8 +88,10 @@ Tensor lamb_moments(const Tensor& p, const Tensor& g, Tensor& m, Tensor& v, cons
       sum.of_p += parts[static_cast<std::size_t>(i)].of_p;
       sum.of_u += parts[static_cast<std::size_t>(i)].of_u;
     }
-    ratios.data<double>()[t] =
-        tensors.list()[t].decays ? formulas::trust_ratio(sum.of_p, sum.of_u, step.value().trust_max) : 1;
+    const LambTensor& tensor = tensors.list()[t];
+    ratios.data<double>()[t] = tensor.decays && tensor.begin < tensor.end
+                                   ? formulas::trust_ratio(sum.of_p, sum.of_u, step.value().trust_max)
+                                   : 1;
   }
   return ratios;
 }
