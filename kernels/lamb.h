@@ -43,7 +43,7 @@ class LambTensors {
 
 // In every tensor:  m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  with u = (m/correction1)/(√v/√correction2 + eps) + wd·p,
 // 0/0 counting as 0, returns min(‖p‖/‖u‖, trust_max) of each, (tensors) float64: 1 for ‖p‖/‖u‖ if either is 0, and 1
-// where nothing decays (there, u is without wd·p). p, g, m, v: (n).
+// where nothing decays (there, u is without wd·p) or there is nothing. p, g, m, v: (n).
 Tensor lamb_moments(const Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const LambTensors& tensors,
                     const StepValue<LambStep>& step);
 

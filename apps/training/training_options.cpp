@@ -136,7 +136,9 @@ std::vector<CommandLineOption> merged(const std::vector<std::string>& owners,
     bool defaults_differ = false;
   };
   std::vector<Use> uses;
+  std::size_t independent = 0;  // owners that are not made around another one, whose options are theirs too
   for (const std::string& owner : owners) {
+    independent += find_option(table_of(owner), "base-optim") == nullptr;
     for (const Option& option : table_of(owner)) {
       auto use = std::find_if(uses.begin(), uses.end(), [&](const Use& u) { return u.option.name == option.name; });
       if (use == uses.end()) use = uses.insert(uses.end(), {option, {}, {}});
@@ -147,7 +149,7 @@ std::vector<CommandLineOption> merged(const std::vector<std::string>& owners,
   }
   std::vector<CommandLineOption> options;
   for (Use& use : uses) {
-    use.option.help = merged_help(use.helps, use.helps.size() == owners.size());
+    use.option.help = merged_help(use.helps, use.helps.size() == independent);
     options.push_back({.option = use.option, .default_text = use.defaults_differ ? use.defaults : ""});
   }
   return options;

@@ -72,7 +72,7 @@ TEST_CASE("evaluate and bench refuse what they cannot use") {
   refused("bench", "", "bench step, or bench kernels");
   refused("bench", "steps", "did you mean 'step'?");
   refused("bench", "step --model resnet21", "did you mean 'resnet20'?");
-  refused("bench", "step --model mlp --optim sgd,adan", "unknown optimizer 'adan'");
+  refused("bench", "step --model mlp --optim sgd,adum", "unknown optimizer 'adum'");
   refused("bench", "step --batch-size 0", "--batch-size: 0 is out of range");
   refused("bench", "step --steps 0", "--steps");
 }

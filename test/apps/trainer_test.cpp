@@ -185,7 +185,7 @@ TEST_CASE("a schedule per step moves within the epoch, and the metrics tell its 
   }
 }
 
-TEST_CASE("--clip-norm bounds the gradients' norm, also of accumulated ones") {
+TEST_CASE("clip-norm bounds the gradients' norm, also of accumulated ones") {
   const Dataset data = synthetic_dataset(64, 10);
   const std::int64_t accumulate = GENERATE(1, 4);
   // Plain gradient descent, one step: the distance is lr · norm of the gradient.
