@@ -37,7 +37,7 @@ std::vector<double> plain_lamb(std::vector<double>& p, const std::vector<double>
       norm_u += u.back() * u.back();
     }
     double ratio = norm_p > 0 && norm_u > 0 ? std::sqrt(norm_p) / std::sqrt(norm_u) : 1;
-    ratio = tensor.decays && begin < end ? std::min(ratio, s.trust_max) : 1;
+    ratio = tensor.decays && !u.empty() ? std::min(ratio, s.trust_max) : 1;
     for (std::size_t i = begin; i < end; ++i) p[i] -= s.lr * ratio * u[i - begin];
     ratios.push_back(ratio);
   }
