@@ -142,6 +142,7 @@ def all_cases():
     cases += variants("sam", 0.05, {}, [
         ("around sgd", {"base-optim": "sgd", "momentum": 0.9, "weight-decay": 0.01}),
         ("around sgd, accumulation", {"base-optim": "sgd", "momentum": 0.9, "rho": 0.2}, accumulate),
+        ("around sgd, gradient clip", {"base-optim": "sgd", "momentum": 0.9, "weight-decay": 0.01, "rho": 0.2}, clipped),
         ("around adaact", {"base-optim": "adaact", "weight-decay": 0.02, "rho": 0.2}, {"lr": 0.03}),
     ])  # fmt: skip
     often, seldom = {"t-cov": 1, "t-inv": 1}, {"t-cov": 2, "t-inv": 4}
