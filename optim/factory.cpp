@@ -114,7 +114,7 @@ std::vector<Recommended> recommended_options(const std::string& optimizer, const
       {"sgd", any, {"cifar100"}, {"nesterov", true, "published code, CIFAR-100"}},
       {"lamb", without_batch_norm, any, {"lr", 0.01, "our choice"}},
       {"kfac", any, {"cifar100"}, {"damping", 10.0, "AdaAct paper, Appendix E: 1, 10; our choice which for what"}},
-      {"foof", any, {"cifar10", "cifar100"}, {"variant", std::string("cifar"), "the authors' first code, CIFAR"}},
+      {"eva", without_batch_norm, any, {"lr", 0.002, "our choice: 0.1 is unstable without batch normalisation"}},
   };
   const auto among = [](const std::string& name, const std::vector<std::string>& names) {
     return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
