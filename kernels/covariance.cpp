@@ -97,11 +97,19 @@ void check_result(const Tensor& result, std::int64_t groups, std::int64_t n, con
   ACTGRAD_CHECK(result.shape() == (Shape{groups, n, n}) && result.dtype() == like.dtype(), result.shape().to_string());
 }
 
+// Each row adds to one triangle of the matrices; what overlapping patches save does not count.
+Work work_of(const Tensor& x, const Tensor& result, std::int64_t rows) {
+  const auto n = static_cast<double>(result.dim(-1));
+  return {
+      .bytes = bytes_of(x, result), .flops = static_cast<double>(result.dim(0) * rows) * n * (n + 1), .product = true};
+}
+
 }  // namespace
 
 void covariance(const Tensor& x, bool ones, Tensor& result) {
   const std::int64_t d = x.dim(-1), rows = d ? x.numel() / d : 0;
   check_result(result, 1, d + (ones ? 1 : 0), x);
+  const WorkScope work("covariance", work_of(x, result, rows));
   ACTGRAD_DISPATCH(covariance, x, x, ones, result);
   visit_floating(x.dtype(), [&]<class T>() { covariance_of_columns(x.data<T>(), rows, d, d, ones, result.data<T>()); });
 }
@@ -109,6 +117,7 @@ void covariance(const Tensor& x, bool ones, Tensor& result) {
 void group_covariance(const Tensor& dy, std::int64_t groups, Tensor& result) {
   const std::int64_t out = dy.dim(-1), rows = out ? dy.numel() / out : 0, size = out / groups;
   check_result(result, groups, size, dy);
+  const WorkScope work("group_covariance", work_of(dy, result, rows));
   ACTGRAD_DISPATCH(group_covariance, dy, dy, groups, result);
   visit_floating(dy.dtype(), [&]<class T>() {
     for (std::int64_t group = 0; group < groups; ++group)
@@ -121,6 +130,7 @@ void patch_covariance(const Conv2dGeometry& g, const Tensor& x, bool ones, Tenso
   const std::int64_t n = g.patch_size() + (ones ? 1 : 0);
   ACTGRAD_CHECK(x.shape() == g.input_shape(), x.shape().to_string());
   check_result(result, g.groups, n, x);
+  const WorkScope work("patch_covariance", work_of(x, result, g.batch * g.out_height() * g.out_width()));
   ACTGRAD_DISPATCH(patch_covariance, x, g, x, ones, result);
   if (shifts_pay(g, x.dtype()))
     covariance_by_shifts(g, x, ones, result);

@@ -134,6 +134,9 @@ void matrix_product(Transpose transpose_a, Transpose transpose_b, const Tensor& 
       a.rank() == c.rank() && b.rank() == c.rank() && batch_of(a) == batch_of(c) && batch_of(b) == batch_of(c),
       "matrix product of " + a.shape().to_string() + " and " + b.shape().to_string());
   ACTGRAD_CHECK(b.dim(tb ? -1 : -2) == k && c.dim(-2) == m && c.dim(-1) == n, c.shape().to_string());
+  const WorkScope work("matrix_product", {.bytes = bytes_of(a, b) + bytes_of(c, mode),
+                                          .flops = 2.0 * static_cast<double>(batch_of(a) * m * n * k),
+                                          .product = true});
   ACTGRAD_DISPATCH(matrix_product, a, transpose_a, transpose_b, a, b, c, mode);
   visit_floating(a.dtype(), [&]<class T>() {
     for (std::int64_t i = 0; i < batch_of(a); ++i)

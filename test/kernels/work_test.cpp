@@ -3,9 +3,11 @@
 
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d_max_pool.h"
+#include "kernels/covariance.h"
 #include "kernels/elementwise.h"
 #include "kernels/lamb.h"
 #include "kernels/linear.h"
+#include "kernels/linear_algebra.h"
 #include "kernels/norms.h"
 #include "kernels/optimizer_steps.h"
 #include "values.h"
@@ -158,4 +160,18 @@ TEST_CASE("optimizer steps read the gradient and move everything else") {
   const AdaActPieces pieces({{0, 6, 3, 0}, {6, 8, 1, -1}}, Device{});
   check(only([&] { adaact_step(p, g, m, rates, pieces, StepValue<AdaActStep>(AdaActStep{})); }), "adaact_step",
         4 * (3 + 5 * 6 + 3 * 2), 7 * 6 + 3 * 2, false);
+}
+
+TEST_CASE("covariances and products of matrices count a triangle and every term") {
+  Tensor result = tensor({1, 4, 4});  // of five rows (3 numbers and a 1): 5 · 4 · 5 / 2 products
+  check(only([&] { covariance(tensor({5, 3}), true, result); }), "covariance", 4 * (15 + 16), 100, true);
+  const Conv2dGeometry g{2, 3, 3, 4, 2, 2, 2, 1, 0, 1, 2};  // eight patches of two groups' 8 numbers
+  Tensor patches = tensor({2, 8, 8});
+  check(only([&] { patch_covariance(g, tensor(g.input_shape()), false, patches); }), "patch_covariance", 4 * (72 + 128),
+        2 * 8 * 8 * 9, true);
+  Tensor c = tensor({2, 3, 5});
+  check(only([&] {
+          matrix_product(Transpose::no, Transpose::no, tensor({2, 3, 4}), tensor({2, 4, 5}), c, Write::accumulate);
+        }),
+        "matrix_product", 4 * (24 + 40 + 2 * 30), 2 * 2 * 3 * 4 * 5, true);
 }
