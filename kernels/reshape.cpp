@@ -1,5 +1,6 @@
 #include "kernels/reshape.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/dispatch.h"
@@ -132,6 +133,36 @@ void subsample_pad_backward(const Tensor& dy, std::int64_t before, Tensor& dx, W
             std::fill(to, to + channels, T(0));
           }
         }
+    });
+  });
+}
+
+void concat_channels(const Tensor& a, const Tensor& b, Tensor& y) {
+  const std::int64_t first = a.dim(-1), second = b.dim(-1), all = y.dim(-1), rows = all ? y.numel() / all : 0;
+  ACTGRAD_CHECK(all == first + second && a.numel() == rows * first && b.numel() == rows * second &&
+                    a.dtype() == y.dtype() && b.dtype() == y.dtype(),
+                a.shape().to_string() + " and " + b.shape().to_string() + " to " + y.shape().to_string());
+  ACTGRAD_DISPATCH(concat_channels, y, a, b, y);
+  visit_floating(y.dtype(), [&]<class T>() {
+    const T *const in_front = a.data<T>(), *const behind = b.data<T>();
+    T* const out = y.data<T>();
+    for_each_image(rows, all, [=](std::int64_t r) {
+      std::copy_n(in_front + r * first, first, out + r * all);
+      std::copy_n(behind + r * second, second, out + r * all + first);
+    });
+  });
+}
+
+void slice_channels(const Tensor& x, std::int64_t first, Tensor& y, Write mode) {
+  const std::int64_t all = x.dim(-1), part = y.dim(-1), rows = all ? x.numel() / all : 0;
+  ACTGRAD_CHECK(first >= 0 && first + part <= all && y.numel() == rows * part && x.dtype() == y.dtype(),
+                y.shape().to_string() + " from " + x.shape().to_string());
+  ACTGRAD_DISPATCH(slice_channels, x, x, first, y, mode);
+  visit_floating(x.dtype(), [&]<class T>() {
+    const T* const in = x.data<T>() + first;
+    T* const out = y.data<T>();
+    for_each_image(rows, part, [=](std::int64_t r) {
+      for (std::int64_t c = 0; c < part; ++c) write(out[r * part + c], in[r * all + c], mode);
     });
   });
 }

@@ -148,6 +148,47 @@ Tensor to_ohwi(const Tensor& weight) {
   return swap_inner(weight, i, h * w, {o, h, w, i});
 }
 
+// out[r, c] = or += in[r, c] for matrices (rows, columns) whose rows lie `in_row` and `out_row` elements apart.
+template <int Width, class T>
+__global__ void copy_rows_kernel(std::int64_t rows, std::int64_t columns, const T* in, std::int64_t in_row, T* out,
+                                 std::int64_t out_row, bool accumulate) {
+  const std::int64_t groups = columns / Width;
+  for (std::int64_t i = cuda::first_element(); i < rows * groups; i += cuda::element_step()) {
+    const std::int64_t r = i / groups, c = i % groups * Width;
+    auto value = Group<T, Width>::load(in + r * in_row + c);
+    T* const to = out + r * out_row + c;
+    if (accumulate) {
+      const auto before = Group<T, Width>::load(to);
+      for (int k = 0; k < Width; ++k) value[k] += before[k];
+    }
+    value.store(to);
+  }
+}
+
+template <class T>
+void copy_rows(std::int64_t rows, std::int64_t columns, const T* in, std::int64_t in_row, T* out, std::int64_t out_row,
+               bool accumulate) {
+  if (rows * columns == 0) return;
+  const bool wide =
+      cuda::fits_wide<T>(columns, {in, out}) && cuda::fits_wide<T>(in_row, {}) && cuda::fits_wide<T>(out_row, {});
+  cuda::launch(wide ? copy_rows_kernel<cuda::wide<T>, T> : copy_rows_kernel<1, T>,
+               cuda::blocks_for(rows * columns / (wide ? cuda::wide<T> : 1)), cuda::block_size, 0, cuda::stream(), rows,
+               columns, in, in_row, out, out_row, accumulate);
+}
+
+template <class T>
+void concat_channels_of(const Tensor& a, const Tensor& b, Tensor& y) {
+  const std::int64_t first = a.dim(-1), second = b.dim(-1), all = y.dim(-1), rows = all ? y.numel() / all : 0;
+  copy_rows(rows, first, a.data<T>(), first, y.data<T>(), all, false);
+  copy_rows(rows, second, b.data<T>(), second, y.data<T>() + first, all, false);
+}
+
+template <class T>
+void slice_channels_of(const Tensor& x, std::int64_t first, Tensor& y, Write mode) {
+  const std::int64_t all = x.dim(-1), part = y.dim(-1), rows = all ? x.numel() / all : 0;
+  copy_rows(rows, part, x.data<T>() + first, all, y.data<T>(), part, mode == Write::accumulate);
+}
+
 }  // namespace
 
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(flatten_forward, flatten_forward_of);
@@ -156,5 +197,7 @@ ACTGRAD_CUDA_KERNEL_BY_DTYPE(subsample_pad_forward, subsample_pad_forward_of);
 ACTGRAD_CUDA_KERNEL_BY_DTYPE(subsample_pad_backward, subsample_pad_backward_of);
 ACTGRAD_CUDA_KERNEL(ohwi_to_oihw, to_oihw);
 ACTGRAD_CUDA_KERNEL(oihw_to_ohwi, to_ohwi);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(concat_channels, concat_channels_of);
+ACTGRAD_CUDA_KERNEL_BY_DTYPE(slice_channels, slice_channels_of);
 
 }  // namespace actgrad::kernels

@@ -16,6 +16,11 @@ void flatten_backward(const Tensor& dy, Tensor& dx, Write mode);
 void subsample_pad_forward(const Tensor& x, std::int64_t before, Tensor& y);
 void subsample_pad_backward(const Tensor& dy, std::int64_t before, Tensor& dx, Write mode);
 
+// Concatenation of channels: a (…, A) and b (…, B) → y (…, A + B), a's in front.
+void concat_channels(const Tensor& a, const Tensor& b, Tensor& y);
+// The channels [first, first + C) of x (…, C') → y (…, C): the way back, once for each part.
+void slice_channels(const Tensor& x, std::int64_t first, Tensor& y, Write mode);
+
 // Convolution weights between memory order (O, KH, KW, I) and file order (O, I, KH, KW); any dtype.
 Tensor ohwi_to_oihw(const Tensor& weight);
 Tensor oihw_to_ohwi(const Tensor& weight);

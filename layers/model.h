@@ -54,7 +54,8 @@ class Model {
   std::vector<std::pair<std::string, Buffer*>> buffers_;
 };
 
-// The models that have names: lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34, mlp.
+// The models that have names: lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34,
+// densenet121, mlp.
 std::vector<std::string> model_names();
 std::string model_help(const std::string& name);     // one line
 OptionTable model_options(const std::string& name);  // mlp: "hidden"; throws UserError for an unknown name

@@ -29,4 +29,23 @@ Variable subsample_pad(Pass& pass, const Variable& x, std::int64_t channels) {
   });
 }
 
+Variable concat(Pass& pass, const Variable& a, const Variable& b) {
+  const Shape& shape = a.value().shape();
+  const std::int64_t behind = shape[3];
+  Tensor y =
+      Tensor::empty({shape[0], shape[1], shape[2], behind + b.value().dim(3)}, a.value().dtype(), a.value().device());
+  kernels::concat_channels(a.value(), b.value(), y);
+  if (!pass.records(a, b)) return Variable(y);
+  return pass.tape->record(y, [behind, da = a.gradient(), db = b.gradient()](const Tensor& dy) {
+    if (da.wanted()) {
+      auto [target, mode] = da.target();
+      kernels::slice_channels(dy, 0, target, mode);
+    }
+    if (db.wanted()) {
+      auto [target, mode] = db.target();
+      kernels::slice_channels(dy, behind, target, mode);
+    }
+  });
+}
+
 }  // namespace actgrad

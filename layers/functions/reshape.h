@@ -11,4 +11,7 @@ Variable flatten(Pass& pass, const Variable& x);
 // ones in front. x (N, H, W, C) → (N, ⌈H/2⌉, ⌈W/2⌉, channels).
 Variable subsample_pad(Pass& pass, const Variable& x, std::int64_t channels);
 
+// The channels of a, then those of b: (N, H, W, A), (N, H, W, B) → (N, H, W, A + B).
+Variable concat(Pass& pass, const Variable& a, const Variable& b);
+
 }  // namespace actgrad

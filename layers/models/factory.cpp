@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "layers/model.h"
+#include "layers/models/densenet.h"
 #include "layers/models/lenet5.h"
 #include "layers/models/mlp.h"
 #include "layers/models/resnet.h"
@@ -33,8 +34,12 @@ std::vector<std::int64_t> parse_sizes(const std::string& text) {
 Entry resnet(std::int64_t depth, const std::string& kind, const ResNetPlan& plan) {
   return {"resnet" + std::to_string(depth),
           "ResNet-" + std::to_string(depth) + " " + kind,
-          {},
-          [plan](const InputSpec& input, const Options&) { return std::make_unique<ResNet>(plan, input); }};
+          {{.name = "batch-norm", .fallback = true, .help = "batch normalisation behind each convolution"}},
+          [plan](const InputSpec& input, const Options& options) {
+            ResNetPlan chosen = plan;
+            chosen.batch_norm = options.flag("batch-norm");
+            return std::make_unique<ResNet>(chosen, input);
+          }};
 }
 
 Entry cifar_resnet(std::int64_t blocks) {
@@ -60,6 +65,12 @@ const std::vector<Entry>& entries() {
       cifar_resnet(18),
       imagenet_resnet(18, {2, 2, 2, 2}),
       imagenet_resnet(34, {3, 4, 6, 3}),
+      {"densenet121",
+       "DenseNet-121 for small images, growth 32 (Huang et al. 2017)",
+       {},
+       [](const InputSpec& input, const Options&) {
+         return std::make_unique<DenseNet>(std::vector<std::int64_t>{6, 12, 24, 16}, 32, input);
+       }},
       {"mlp",
        "multilayer perceptron with ReLU",
        {{.name = "hidden",

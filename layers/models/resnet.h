@@ -14,11 +14,19 @@ enum class Shortcut {
   project,  // option B: a 1x1 convolution and a batch normalisation
 };
 
+struct ResNetPlan {
+  std::vector<std::int64_t> blocks;  // of each stage
+  std::int64_t channels;             // of the first stage; each further stage doubles them and halves the image's sides
+  Shortcut shortcut;
+  Init init;               // of all weights
+  bool batch_norm = true;  // without, convolutions have no bias all the same
+};
+
 // Two 3x3 convolutions with batch normalisation around a shortcut (He et al. 2016).
 // x (N, H, W, in) → (N, ⌈H/stride⌉, ⌈W/stride⌉, out).
 class BasicBlock final : public Module {
  public:
-  BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride, Shortcut shortcut, Init init);
+  BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride, const ResNetPlan& plan);
   Variable forward(Pass& pass, const Variable& x) override;
 
  private:
@@ -27,13 +35,7 @@ class BasicBlock final : public Module {
   Conv2d conv2_;
   BatchNorm2d bn2_;
   Sequential shortcut_;  // empty, the identity, where the shape stays
-};
-
-struct ResNetPlan {
-  std::vector<std::int64_t> blocks;  // of each stage
-  std::int64_t channels;             // of the first stage; each further stage doubles them and halves the image's sides
-  Shortcut shortcut;
-  Init init;  // of all weights
+  bool batch_norm_;
 };
 
 // Residual networks for small images: a 3x3 convolution, stages of basic blocks, global average pooling, a linear
@@ -54,6 +56,7 @@ class ResNet final : public Module {
  private:
   Conv2d conv1_;
   BatchNorm2d bn1_;
+  bool batch_norm_;
   std::vector<std::unique_ptr<Sequential>> stages_;
   Linear linear_;
 };

@@ -44,6 +44,30 @@ TEMPLATE_TEST_CASE("the option-A shortcut agrees with the CPU", "", float, doubl
   }
 }
 
+TEMPLATE_TEST_CASE("concatenated channels agree with the CPU", "", float, double) {
+  using T = TestType;
+  const Placement placement = GENERATE(Placement::aligned, Placement::shifted);
+  for (const auto& [a, b] : {std::pair{Shape{2, 5, 5, 16}, Shape{2, 5, 5, 8}},
+                             {Shape{3, 2, 7, 3}, Shape{3, 2, 7, 5}},
+                             {Shape{1, 1, 1, 1}, Shape{1, 1, 1, 4}},
+                             {Shape{0, 4, 4, 2}, Shape{0, 4, 4, 2}}}) {
+    CAPTURE(a.to_string(), b.to_string());
+    const std::int64_t behind = a[3];
+    const Tensor x = random_tensor<T>(a, 1), z = random_tensor<T>(b, 2);
+    const Tensor y = random_tensor<T>({a[0], a[1], a[2], a[3] + b[3]}, 3);
+    check_parity(
+        {x, z, y}, 0, [](auto& t) { concat_channels(t[0], t[1], t[2]); }, placement);
+    for (const Write mode : {Write::overwrite, Write::accumulate})
+      check_parity(
+          {y, x, z}, 0,
+          [&](auto& t) {
+            slice_channels(t[0], 0, t[1], mode);
+            slice_channels(t[0], behind, t[2], mode);
+          },
+          placement);
+  }
+}
+
 TEMPLATE_TEST_CASE("weights change their order on the device as on the CPU", "", float, double, std::uint8_t) {
   const auto device = cuda_device();
   if (!device) return;

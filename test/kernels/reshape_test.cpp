@@ -87,6 +87,24 @@ TEST_CASE("the shortcut refuses shapes that do not fit") {
   CHECK_THROWS_AS(subsample_pad_forward(x, 2, big), InternalError);
 }
 
+TEMPLATE_TEST_CASE("channels are concatenated, and taken apart again", "", float, double) {
+  const Tensor a = random_tensor<TestType>({2, 3, 4, 5}, 1), b = random_tensor<TestType>({2, 3, 4, 2}, 2);
+  Tensor y = Tensor::empty({2, 3, 4, 7}, a.dtype());
+  concat_channels(a, b, y);
+  const std::vector<double> in_front = doubles(a), behind = doubles(b), all = doubles(y);
+  for (std::size_t p = 0; p < 2 * 3 * 4; ++p)
+    for (std::size_t c = 0; c < 7; ++c) CHECK(all[p * 7 + c] == (c < 5 ? in_front[p * 5 + c] : behind[p * 2 + c - 5]));
+  Tensor part = random_tensor<TestType>({2, 3, 4, 2}, 3);
+  const std::vector<double> sum = plus(part, behind);
+  slice_channels(y, 5, part, Write::accumulate);
+  CHECK(distance(part, sum) < 1e-6);
+  slice_channels(y, 5, part, Write::overwrite);
+  CHECK(distance(part, b) == 0);
+  Tensor wide = Tensor::empty({2, 3, 4, 8}, a.dtype());
+  CHECK_THROWS_AS(concat_channels(a, b, wide), InternalError);
+  CHECK_THROWS_AS(slice_channels(y, 6, part, Write::overwrite), InternalError);
+}
+
 TEST_CASE("weights change between memory and file order and back, for every element size") {
   const Shape memory{3, 2, 5, 4}, file{3, 4, 2, 5};
   const auto check = [&]<class T>(T) {

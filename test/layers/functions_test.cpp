@@ -56,6 +56,16 @@ OperationCase function_case(const std::string& name, std::vector<Shape> shapes,
 
 }  // namespace
 
+TEST_CASE("gradients of concatenation") {
+  const auto concat_case = [](const Shape& a, const Shape& b) {
+    return function_case("concat", {a, b},
+                         [](Pass& pass, const std::vector<Variable>& in) { return concat(pass, in[0], in[1]); });
+  };
+  test::check(concat_case({2, 3, 4, 5}, {2, 3, 4, 2}));
+  test::check(concat_case({1, 1, 1, 1}, {1, 1, 1, 1}));
+  test::check(concat_case({3, 2, 5, 8}, {3, 2, 5, 16}));
+}
+
 TEST_CASE("gradients of convolutions") {
   test::check(conv_case("3x3 padding 1", {2, 5, 4, 3}, {4, 3, 3, 3}, {.padding = 1}));
   test::check(conv_case("stride 2, odd size", {2, 7, 5, 2}, {3, 3, 3, 2}, {.stride = 2, .padding = 1}));

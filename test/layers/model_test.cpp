@@ -32,8 +32,9 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 TEST_CASE("parameter counts are the published architectures'") {
   const std::map<std::string, std::int64_t> counts = {
-      {"lenet5", 62006},    {"resnet20", 269722},   {"resnet32", 464154},   {"resnet44", 658586},
-      {"resnet56", 853018}, {"resnet110", 1727962}, {"resnet18", 11173962}, {"resnet34", 21282122}};
+      {"lenet5", 62006},      {"resnet20", 269722},   {"resnet32", 464154},
+      {"resnet44", 658586},   {"resnet56", 853018},   {"resnet110", 1727962},
+      {"resnet18", 11173962}, {"resnet34", 21282122}, {"densenet121", 6956298}};
   for (const auto& [name, count] : counts) {
     INFO(name);
     CHECK(make_model(name)->parameters().count() == count);
@@ -42,6 +43,9 @@ TEST_CASE("parameter counts are the published architectures'") {
   CHECK(make_model("resnet20", {32, 32, 3, 100})->parameters().count() == 275572);
   CHECK(make_model("resnet32", {32, 32, 3, 100})->parameters().count() == 470004);
   CHECK(make_model("resnet34", {32, 32, 3, 100})->parameters().count() == 21328292);
+  CHECK(make_model("densenet121", {32, 32, 3, 100})->parameters().count() == 7048548);
+  const Options without = Options(model_options("resnet20")).set("batch-norm", false);
+  CHECK(make_model("resnet20", {}, DType::float32, 0, without)->parameters().count() == 268346);
   Options options(model_options("mlp"));
   options.set("hidden", "20");
   CHECK(make_model("mlp", {28, 28, 1, 10}, DType::float32, 0, options)->parameters().count() == 15910);
