@@ -78,6 +78,7 @@ Json to_json(const bench::StepResult& r) {
           {"max_ms", r.max_ms},
           {"images_per_second", r.images_per_second},
           {"peak_memory_bytes", r.peak_memory_bytes},
+          {"state_bytes", r.state_bytes},
           {"forward_ms", r.forward_ms},
           {"backward_ms", r.backward_ms},
           {"optimizer_ms", r.optimizer_ms},
@@ -157,12 +158,13 @@ int run_step(Options options) {
   std::printf("%s, batch %lld, %s, %s, %lld steps of each optimizer\n", settings.model.c_str(),
               static_cast<long long>(settings.batch_size), threads_or_device(settings.device).c_str(),
               options.text("precision").c_str(), static_cast<long long>(settings.steps));
-  std::printf("%-10s%10s%10s%10s%10s%10s%11s%11s%10s%8s\n", "", "median ms", "min ms", "max ms", "forward", "backward",
-              "optimizer", "images/s", "peak MiB", "ratio");
+  std::printf("%-10s%10s%10s%10s%10s%10s%11s%11s%10s%11s%8s\n", "", "median ms", "min ms", "max ms", "forward",
+              "backward", "optimizer", "images/s", "peak MiB", "state MiB", "ratio");
   for (const bench::StepResult& r : results)
-    std::printf("%-10s%10.2f%10.2f%10.2f%10.2f%10.2f%11.2f%11.0f%10.1f%8.3f\n", r.optimizer.c_str(), r.median_ms,
+    std::printf("%-10s%10.2f%10.2f%10.2f%10.2f%10.2f%11.2f%11.0f%10.1f%11.2f%8.3f\n", r.optimizer.c_str(), r.median_ms,
                 r.min_ms, r.max_ms, r.forward_ms, r.backward_ms, r.optimizer_ms, r.images_per_second,
-                static_cast<double>(r.peak_memory_bytes) / (1 << 20), r.ratio_to_first);
+                static_cast<double>(r.peak_memory_bytes) / (1 << 20), static_cast<double>(r.state_bytes) / (1 << 20),
+                r.ratio_to_first);
   print_roofline(report, settings.device, options.text("precision"));
   return 0;
 }

@@ -83,6 +83,7 @@ class Contestant {
     result.images_per_second = 1e3 * static_cast<double>(labels_.dim(0)) / result.median_ms;
     result.ratio_to_first = median(ratios_);
     result.peak_memory_bytes = peak_bytes_;
+    result.state_bytes = optimizer_->state_bytes();
     result.work = count();
     result.roofline_ms = result.work.roofline_ms(peaks);
     return result;

@@ -31,6 +31,7 @@ struct StepResult {
   double images_per_second = 0;       // from the median
   double ratio_to_first = 1;          // median over the blocks of (this optimizer's median / the first one's)
   std::size_t peak_memory_bytes = 0;  // of tensors: model, optimizer, batch and activations
+  std::size_t state_bytes = 0;        // of what the optimizer keeps from step to step
   StepWork work;                      // of one step
   double roofline_ms = 0;
 };

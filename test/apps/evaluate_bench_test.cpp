@@ -80,8 +80,8 @@ TEST_CASE("evaluate and bench refuse what they cannot use") {
 TEST_CASE("bench step reports times, rate and memory") {
   const Json one =
       json_of(run("bench", "step --model lenet5 --optim adaact --batch-size 8 --threads 1 --steps 6 --json"));
-  for (const char* key : {"median_ms", "min_ms", "max_ms", "images_per_second", "peak_memory_bytes", "forward_ms",
-                          "backward_ms", "optimizer_ms"})
+  for (const char* key : {"median_ms", "min_ms", "max_ms", "images_per_second", "peak_memory_bytes", "state_bytes",
+                          "forward_ms", "backward_ms", "optimizer_ms"})
     CHECK(one[key].get<double>() > 0);
   CHECK(one["min_ms"] <= one["median_ms"]);
   CHECK(one["median_ms"] <= one["max_ms"]);
