@@ -13,6 +13,7 @@ class TrainingStep {
   struct Settings {
     bool record = true;    // on a GPU, each kind of step is recorded once and replayed (if the optimizer is recordable)
     double clip_norm = 0;  // bound of the norm of all gradients together, before the optimizer sees them; 0: none
+    Probe* watch = nullptr;  // sees, as the optimizer does, the pass of each micro-batch whose loss counts
   };
   // Both must outlive this.
   TrainingStep(Model& model, Optimizer& optimizer, const Settings& settings);
@@ -32,6 +33,7 @@ class TrainingStep {
   Model& model_;
   Optimizer& optimizer_;
   double clip_norm_;
+  Probe* watch_;
   bool records_;
   StepRunner runner_;
 };

@@ -14,6 +14,12 @@ double percent(std::int64_t part, std::int64_t whole) {
   return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
+std::optional<ActivationRecorder> recorder_for(const TrainingOptions& options, const Model& model,
+                                               std::int64_t steps_per_epoch) {
+  if (!options.watch_activations) return std::nullopt;
+  return ActivationRecorder(model, steps_per_epoch);
+}
+
 }  // namespace
 
 const EpochMetrics* TrainingState::best() const {
@@ -61,7 +67,9 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
                .seed = options.seed,
                .dtype = model.dtype()}),
       dropout_first_(device_),
-      step_(model, optimizer, {.record = options.record, .clip_norm = options.clip_norm}),
+      recorder_(recorder_for(options, model, steps_per_epoch())),
+      step_(model, optimizer,
+            {.record = options.record, .clip_norm = options.clip_norm, .watch = recorder_ ? &*recorder_ : nullptr}),
       totals_(Tensor::zeros({2}, DType::float64, device_)) {}
 
 bool Trainer::run() {
@@ -122,6 +130,7 @@ void Trainer::step() {
       forward_backward(pass, batch, i, samples);
     }
   });
+  if (recorder_) recorder_->end_step(steps_done());
   state_.batch += count;
   samples_ += samples;
 }

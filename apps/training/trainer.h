@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/training/activation_recorder.h"
 #include "core/device_backend.h"
 #include "data/loader.h"
 #include "layers/model.h"
@@ -30,7 +31,8 @@ struct TrainingOptions {
   std::optional<bool> augment = {};  // crop and flip; absent: as is usual for the data set
   std::uint64_t seed = 0;            // of order, augmentation and dropout
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
-  bool record = true;  // steps on a GPU are recorded once and replayed (a CUDA graph)
+  bool record = true;              // steps on a GPU are recorded once and replayed (a CUDA graph)
+  bool watch_activations = false;  // Trainer::activations()
 };
 
 // One row of metrics.csv.
@@ -115,6 +117,10 @@ class Trainer {
   const TrainingOptions& options() const { return options_; }
   double lr() const { return lr_at(state_.batch); }           // of the next step
   std::int64_t batches() const { return loader_.batches(); }  // per epoch
+  // Of this epoch, if they are watched; nullptr otherwise.
+  const ActivationRecorder* activations() const { return recorder_ ? &*recorder_ : nullptr; }
+  std::int64_t steps_per_epoch() const { return steps_for(batches()); }
+  std::int64_t steps_done() const { return steps_for(state_.batch); }  // of the next epoch
   std::int64_t samples_per_epoch() const { return data_.train.size(); }
 
  private:
@@ -125,6 +131,9 @@ class Trainer {
   void read_totals(bool wait);
   void take_totals(const double* totals, std::int64_t samples);
   bool finish_epoch();
+  std::int64_t steps_for(std::int64_t batches) const {
+    return (batches + options_.accumulate - 1) / options_.accumulate;
+  }
   bool stopping() const { return stop && stop(); }
   void add_elapsed();
 
@@ -136,6 +145,7 @@ class Trainer {
   ImageSet test_;  // there
   Loader loader_;
   StepValue<std::uint64_t> dropout_first_;
+  std::optional<ActivationRecorder> recorder_;
   TrainingStep step_;
   TrainingState state_;
 

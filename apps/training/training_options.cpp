@@ -101,7 +101,10 @@ CommandLineGroup run_group() {
   return {"Run",
           {{.option = {"out", std::string(), "run directory"},
             .placeholder = "DIR",
-            .default_text = "runs/<model>-<optim>-<data>-<date>"}}};
+            .default_text = "runs/<model>-<optim>-<data>-<date>"},
+           {.option = Option{"record", std::string("nothing"),
+                             "activation-variance: how far each hidden layer's activations spread, at every step"}
+                          .one_of({"nothing", "activation-variance"})}}};
 }
 
 std::vector<CommandLineGroup> run_groups() {

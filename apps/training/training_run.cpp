@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "apps/training/activation_recorder.h"
 #include "apps/training/checkpoint.h"
 #include "apps/training/progress.h"
 #include "apps/training/run_directory.h"
@@ -43,7 +44,8 @@ TrainingOptions training_options(const RunConfig& config) {
           .augment = config.run.flag("augment"),
           .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
           .conv_engine = kernels::parse_conv_engine(config.run.text("conv")),
-          .record = config.run.flag("graph")};
+          .record = config.run.flag("graph"),
+          .watch_activations = config.run.text("record") == "activation-variance"};
 }
 
 std::string describe_run(const RunConfig& config, const Model& model) {
@@ -88,6 +90,9 @@ class Run {
 
   RunOutcome train() {
     write_file_atomically(directory_->file("config.json"), config_.to_json());
+    if (const ActivationRecorder* activations = trainer_.activations())
+      activation_file_.emplace(directory_->file("activation_variance.csv"), *activations, trainer_.state().epoch,
+                               trainer_.steps_done());
     save_state();
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));
     Progress progress(trainer_);
@@ -128,6 +133,7 @@ class Run {
     if (state.best()->epoch == state.epoch) model_->save(directory_->file("best.safetensors"));
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(state.history));
     write_file_atomically(directory_->file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
+    if (activation_file_) activation_file_->append(state.epoch, trainer_.steps_per_epoch(), /*complete=*/true);
     save_state();
   }
 
@@ -135,6 +141,8 @@ class Run {
   void save_stopped() {
     if (!kernels::all_finite(model_->parameters().values()))
       throw LossNotFinite("the weights are not finite in epoch " + std::to_string(trainer_.state().epoch + 1));
+    if (activation_file_)
+      activation_file_->append(trainer_.state().epoch + 1, trainer_.steps_done(), /*complete=*/false);
     save_state();
   }
 
@@ -144,6 +152,7 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Trainer trainer_;
+  std::optional<ActivationFile> activation_file_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/safetensors.h"
@@ -151,6 +152,28 @@ TEST_CASE("a run killed again and again before its first epoch is done still arr
   }
   check_code(run("train", "--resume " + stopped), 0);
   check_same_run(folder.file("whole"), stopped);
+}
+
+TEST_CASE("recorded activations do not change the run, and go on where it was resumed") {
+  TemporaryFolder folder;
+  const std::string whole = folder.file("whole"), plain = folder.file("plain"), parts = folder.file("parts");
+  const std::string common = "--model lenet5 --optim sam --schedule constant --accumulate 3 --out ";
+  const std::string record = " --record activation-variance";
+  check_code(run("train", common + whole + small + "--epochs 2" + record), 0);
+  check_code(run("train", common + plain + small + "--epochs 2"), 0);
+  check_same_run(whole, plain);
+  CHECK(!std::filesystem::exists(plain + "/activation_variance.csv"));
+
+  // Eight batches are three steps.
+  const std::string rows = contents(whole + "/activation_variance.csv");
+  CHECK(lines_in(rows) == 1 + 2 * 3);
+  CHECK(rows.rfind("epoch,step,conv2 mean,conv2 smallest,conv2 largest,fc1 mean,", 0) == 0);
+  CHECK(rows.find("\n2,3,0.") != std::string::npos);
+
+  check_code(run("train", common + parts + small + "--epochs 1" + record), 0);
+  std::ofstream(parts + "/activation_variance.csv", std::ios::app) << "2,1,0.5,";  // of a process that was killed
+  check_code(run("train", "--resume " + parts + " --epochs 2"), 0);
+  CHECK(contents(parts + "/activation_variance.csv") == rows);
 }
 
 TEST_CASE("resuming accepts what does not change the past, and refuses the rest by name") {
