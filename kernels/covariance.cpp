@@ -63,7 +63,7 @@ struct Rows {
   std::int64_t count;
 };
 
-// The columns [first, first + d) of x (rows, step), and ones behind them.
+// The first d columns of x (rows, step), and ones behind them.
 template <class T>
 void covariance_of_columns(const T* x, std::int64_t rows, std::int64_t step, std::int64_t d, bool ones, T* result) {
   const std::int64_t piece_rows = std::min(rows_per_piece<T>(d), std::max<std::int64_t>(rows, 1));
