@@ -98,13 +98,7 @@ void AdaActFull::update() {
   if (momentum_others_)
     for (const Parameter* parameter : model_.other_parameters()) take_momentum(parameter);
 
-  gradients_.gather();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    LayerGradients::Layer& l = gradients_.layers()[i];
-    if (l.used())
-      kernels::matrix_product(Transpose::no, Transpose::no, l.gradient, layers_[i].root, l.direction, Write::overwrite);
-  }
-  gradients_.scatter();
+  gradients_.multiply_by([&](std::size_t i) { return layers_[i].root; });
   find_pieces();
   Tensor p = parameters_.values();
   kernels::adaact_step(p, parameters_.gradients(), directions_, one_, pieces_, step_);

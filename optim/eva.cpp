@@ -53,20 +53,14 @@ void Eva::prepare(double lr) {
   step_.set({.lr = lr, .momentum = momentum_, .weight_decay = weight_decay_});
 }
 
-Eva::Layer& Eva::state_of(const WeightedLayer& layer) {
-  for (Layer& state : layers_)
-    if (state.layer == &layer) return state;
-  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
-}
-
 // a = the mean of the inputs over batch and positions
 void Eva::on_input(const WeightedLayer& layer, const Tensor& x) {
-  state_of(layer).batch_a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_mean(x, mean); });
+  state_of(layers_, layer).batch_a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_mean(x, mean); });
 }
 
 // b = the mean of the output gradients over batch and positions
 void Eva::on_output_gradient(const WeightedLayer& layer, const Tensor& dy) {
-  state_of(layer).batch_b.add(dy.numel() / dy.dim(-1), [&](Tensor& mean) {
+  state_of(layers_, layer).batch_b.add(dy.numel() / dy.dim(-1), [&](Tensor& mean) {
     Tensor flat = mean.reshape({mean.numel()});
     kernels::mean_of_rows(dy, flat);
   });

@@ -33,7 +33,6 @@ class Eva final : public Optimizer {
     Tensor a, b;             // (groups, inputs), (groups, outputs/groups)
     Tensor ones, augmented;  // of the bias, if there is one; [a ; 1]
   };
-  Layer& state_of(const WeightedLayer& layer);
 
   double momentum_, weight_decay_, damping_, kl_clip_, keep_;
   kernels::RankOne form_;

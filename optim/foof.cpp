@@ -126,14 +126,7 @@ void Foof::update_original() {
 }
 
 void Foof::precondition() {
-  gradients_.gather();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    LayerGradients::Layer& l = gradients_.layers()[i];
-    if (l.used())
-      kernels::matrix_product(kernels::Transpose::no, kernels::Transpose::no, l.gradient, layers_[i].inverse,
-                              l.direction, Write::overwrite);
-  }
-  gradients_.scatter();
+  gradients_.multiply_by([&](std::size_t i) { return layers_[i].inverse; });
 }
 
 std::vector<NamedTensor> Foof::state() {

@@ -91,16 +91,10 @@ void Kfac::prepare(double lr) {
   step_.set({.lr = lr, .momentum = momentum_, .weight_decay = delay_decay_ && s < 20 * t_cov_ ? 0 : weight_decay_});
 }
 
-Kfac::Layer& Kfac::state_of(const WeightedLayer& layer) {
-  for (Layer& state : layers_)
-    if (state.layer == &layer) return state;
-  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
-}
-
 // A = mean over the rows of ã ãᵀ  (averaged: over the images, of what is the mean over an image's rows)
 void Kfac::on_input(const WeightedLayer& layer, const Tensor& x) {
   if (!takes_statistics_ || pass_ != 0) return;
-  Side& side = state_of(layer).a;
+  Side& side = state_of(layers_, layer).a;
   side.positions = static_cast<double>(layer.rows(x)) / static_cast<double>(x.dim(0));
   side.images += static_cast<double>(x.dim(0));
   side.factor.batch().add(layer.rows(x), [&](Tensor& mean) {
@@ -113,7 +107,7 @@ void Kfac::on_input(const WeightedLayer& layer, const Tensor& x) {
 
 // G = mean over the rows of g gᵀ, g the gradient of the mean loss
 void Kfac::on_output_gradient(const WeightedLayer& layer, const Tensor& dy) {
-  Side& side = state_of(layer).g;
+  Side& side = state_of(layers_, layer).g;
   const std::int64_t rows = dy.numel() / dy.dim(-1);
   side.positions = static_cast<double>(rows) / static_cast<double>(dy.dim(0));
   side.images += static_cast<double>(dy.dim(0));

@@ -48,7 +48,6 @@ class Kfac final : public Optimizer {
     Side a, g;
   };
   Side make_side(std::int64_t groups, std::int64_t n, DType dtype) const;
-  Layer& state_of(const WeightedLayer& layer);
   void add_inverses(Layer& layer, std::vector<DampedInverse>& problems) const;
   void precondition(Layer& layer, LayerGradients::Layer& l) const;
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "kernels/linear_algebra.h"
 #include "layers/model.h"
 
 namespace actgrad {
@@ -23,6 +24,17 @@ class LayerGradients {
   // `direction` to the parameters' gradients, of the layers that have one.
   void scatter();
 
+  // G := G · matrix of the i-th layer, (groups, n, n), in the parameters' gradients: gathered, multiplied, scattered.
+  template <class MatrixOf>
+  void multiply_by(const MatrixOf& matrix_of) {
+    gather();
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      if (layers_[i].used())
+        kernels::matrix_product(kernels::Transpose::no, kernels::Transpose::no, layers_[i].gradient, matrix_of(i),
+                                layers_[i].direction, Write::overwrite);
+    scatter();
+  }
+
   // Those of all layers, one behind the other; what lies between them is zero.
   const Tensor& gradients() const { return gradients_; }
   Tensor& directions() { return directions_; }
@@ -31,5 +43,13 @@ class LayerGradients {
   std::vector<Layer> layers_;
   Tensor gradients_, directions_;
 };
+
+// What an optimizer keeps for `layer`, among structs that have a member `layer` each.
+template <class Layer>
+Layer& state_of(std::vector<Layer>& layers, const WeightedLayer& layer) {
+  for (Layer& state : layers)
+    if (state.layer == &layer) return state;
+  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
+}
 
 }  // namespace actgrad
