@@ -91,9 +91,13 @@ void AdaAct::move_average(Layer& state) {
 
 void AdaAct::prepare(double lr) {
   Optimizer::prepare(lr);
+  step_.set(numbers());
+}
+
+kernels::AdaActStep AdaAct::numbers() const {
   const double t = static_cast<double>(steps_);
-  step_.set({lr, beta1_, weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_, variance_min_,
-             variance_max_, exponent_});
+  return {lr_,           beta1_,        weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_,
+          variance_min_, variance_max_, exponent_};
 }
 
 // Line 5: V = β₂V + (1−β₂)A. A layer that was not used in this step keeps its V.
@@ -142,6 +146,18 @@ void AdaAct::find_pieces() {
     add(*parameter, 0, parameter->numel(), 1, momentum_others_ ? input_rates_.numel() + 1 : -1);
   std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
+}
+
+// From V, which a resumed run has too, and not those that update() left behind.
+std::vector<NamedTensor> AdaAct::rates() {
+  StepValue<kernels::AdaActStep> step(parameters_.device());
+  step.set(numbers());
+  std::vector<NamedTensor> rates;
+  for (const Layer& layer : layers_) {
+    rates.push_back({layer.layer->name(), Tensor::empty(layer.v.shape(), layer.v.dtype(), layer.v.device())});
+    kernels::adaact_rate(layer.v, step, rates.back().tensor);
+  }
+  return rates;
 }
 
 std::vector<NamedTensor> AdaAct::state() {

@@ -83,6 +83,10 @@ class Optimizer : public Probe {
     update();
   }
 
+  // Of a method with one learning rate per input of a layer: each layer's rates after the last step, as factors of lr,
+  // (groups, inputs); the biases' left out. Empty for other methods.
+  virtual std::vector<NamedTensor> rates() { return {}; }
+
   // The state besides the parameters, as views (writing to them restores it), and its counters.
   virtual std::vector<NamedTensor> state() { return {}; }
   std::int64_t steps() const { return steps_; }
