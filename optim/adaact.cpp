@@ -73,12 +73,10 @@ AdaAct::AdaAct(Model& model, const Options& options)
 // Algorithm 1, the statistic: A_j = mean over all rows of a_j². Summed over micro-batches; the moving average moves
 // once per step.
 void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
-  for (Layer& state : layers_) {
-    if (state.layer != &layer) continue;
-    if (per_forward_) state.a.clear();
-    state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
-    if (per_forward_) move_average(state);
-  }
+  Layer& state = state_of(layers_, layer);
+  if (per_forward_) state.a.clear();
+  state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
+  if (per_forward_) move_average(state);
 }
 
 // As in the published code: in every forward pass, and those of the first step forget what was there. The correction
@@ -145,7 +143,7 @@ void AdaAct::find_pieces() {
   for (const Parameter* parameter : model_.other_parameters())
     add(*parameter, 0, parameter->numel(), 1, momentum_others_ ? input_rates_.numel() + 1 : -1);
   std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
+  pieces_.assign(pieces, parameters_.device());
 }
 
 // From V, which a resumed run has too, and not those that update() left behind.

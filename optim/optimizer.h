@@ -123,6 +123,14 @@ class Optimizer : public Probe {
   bool decay_1d_ = true;
 };
 
+// What an optimizer keeps for `layer`, among structs that have a member `layer` each.
+template <class Layer>
+Layer& state_of(std::vector<Layer>& layers, const WeightedLayer& layer) {
+  for (Layer& state : layers)
+    if (state.layer == &layer) return state;
+  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
+}
+
 // sgd, adam, adamw, …
 std::vector<std::string> optimizer_names();
 std::string optimizer_help(const std::string& name);  // one line
