@@ -1,0 +1,56 @@
+"""Accuracy over the epochs: what several pictures draw and write the same way."""
+
+import numpy
+import pandas
+
+from . import style
+from .experiment import fact
+
+METRIC = "test_accuracy"
+
+
+def draw_accuracy(axes, group, look, seconds=False):
+    """Mean and standard error over the epochs, or over the mean training time that the runs had spent behind each."""
+    curve = group.curve(METRIC)
+    x = curve.index
+    if seconds:
+        x = group.curve("train_seconds")["mean"].cumsum()
+    error = curve["se"].fillna(0)
+    style.line_with_band(axes, x, curve["mean"], curve["mean"] - error, curve["mean"] + error, **look)
+
+
+def accuracy_table(experiment):
+    """Per group and epoch: mean accuracy, standard error, n, and the training seconds until then."""
+    tables = []
+    for group in experiment.groups:
+        table = group.curve(METRIC).reset_index()
+        table["train_seconds"] = group.curve("train_seconds")["mean"].cumsum().to_numpy()
+        table.insert(0, "group", experiment.label(group))
+        tables.append(table)
+    return pandas.concat(tables, ignore_index=True)
+
+
+def final_facts(experiment):
+    """Last and best accuracy of each group, the accuracy on the way, and the training seconds of an epoch."""
+    facts = {}
+    for group in experiment.groups:
+        name = experiment.label(group)
+        for which, choose in (("last", lambda values: values.iloc[-1]), ("best", max)):
+            mean, error = group.final(METRIC, choose)
+            facts[f"{which} accuracy: {name}"] = fact(mean, group.n, se=error)
+        curve = group.curve(METRIC)["mean"]
+        for part in (0.1, 0.25, 0.5, 0.75):
+            epoch = curve.index[max(0, round(part * len(curve)) - 1)]
+            facts[f"accuracy at {part:.0%} of the epochs: {name}"] = fact(curve[epoch], group.n, epoch=int(epoch))
+        facts[f"train seconds per epoch: {name}"] = fact(group.curve("train_seconds")["mean"].mean(), group.n)
+    return facts
+
+
+def ceiling_view(axes, curves, least=0.0):
+    """Leaves out the first epochs' climb, where all curves are far below what they reach: the end is what is compared."""
+    finals = [curve.iloc[-1] for curve in curves]
+    top = max(curve.max() for curve in curves)
+    bottom = min(finals) - max(2.5 * (top - min(finals)), 0.12 * top)
+    lowest = min(curve.min() for curve in curves)
+    axes.set_ylim(max(bottom, lowest - 0.02 * top, least), top + 0.04 * (top - max(bottom, lowest)))
+    return numpy.array(axes.get_ylim())

@@ -1,0 +1,147 @@
+"""Figure 5: whether the effective rates η_t P_t stop rising (assumption A5), and how far twins move apart (Theorem 5.5).
+
+Twins are two trainings of the same seed and options whose data differ in one example (option replace-example).
+"""
+
+import numpy
+import pandas
+
+from . import style, twins
+from .experiment import Picture, fact
+from .variance import thinned
+
+RATES = "effective_rates"
+POINTS = 600
+TWIN = "replace-example"
+
+
+def draw(experiment):
+    groups = [group for group in experiment.groups if not is_twin(group)]
+    pairs = [twins.of(group, [other for other in experiment.groups if is_twin(other)]) for group in groups]
+    names = [name_of(experiment, group, groups) for group in groups]
+    looks = schedule_looks(groups)
+    figure, axes, above = style.panels(4, 2, height=2.1, legend=True)
+    increase, change, preconditioners, weights = axes
+
+    facts, tables = {}, []
+    for group, name, look in zip(groups, names, looks):
+        rates = [run.statistic(RATES) for run in group.runs.values()]
+        draw_increase(increase, rates, look)
+        draw_change(change, rates, look)
+        facts |= rate_facts(name, rates)
+        tables.append(rates_per_epoch(rates).assign(group=name, n=group.n))
+    distances = [twins.distances(pair) for pair in pairs]
+    for name, distance, look in zip(names, distances, looks):
+        twins.draw(preconditioners, weights, distance, look)
+        facts |= twins.facts(name, distance)
+    for panel, distance in ((preconditioners, "P - P'"), (weights, "theta - theta'")):
+        if not any(len(table) for table in distances):
+            panel.text(0.5, 0.5, "no pair of twins is finished", transform=panel.transAxes, ha="center", color=style.GREY)
+
+    finish(axes)
+    count = {name: group.n for name, group in zip(names, groups)}
+    pair_count = {name: len(pair) for name, pair in zip(names, pairs)}
+    style.legend(above, [(f"{name} (n = {count[name]}, twins: {pair_count[name]})", look) for name, look in zip(names, looks)], 3)
+    style.label_figure(figure, experiment, "mean over n runs; rates: largest value in each piece of the run; band: smallest to largest run")
+    twin_tables = [table.assign(group=name) for name, table in zip(names, distances) if len(table)]
+    return Picture(figure, {"": ordered(tables)} | ({"_twins": ordered(twin_tables)} if twin_tables else {}), facts)
+
+
+def is_twin(group):
+    return int(group.option(TWIN) if group.option(TWIN) is not None else -1) >= 0
+
+
+def name_of(experiment, group, groups):
+    return experiment.label(group, groups) or "all runs"
+
+
+def schedule_looks(groups):
+    """AdaAct's colour for the decaying rate; grey for the constant one."""
+    looks = style.looks(groups)
+    for group, look in zip(groups, looks):
+        look["linestyle"] = "-"
+        if group.option("schedule") == "constant" and group.option("optim") in (None, "adaact"):
+            look["color"] = style.GREY
+    return looks
+
+
+def draw_increase(axes, rates, look):
+    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no step above 0 is lost."""
+    columns = [table["rate increase"].to_numpy()[1:] for table in rates]
+    draw_pieces(axes, columns, numpy.max, look)
+    last = [last_rise(column) for column in columns]
+    if all(step < len(column) for step, column in zip(last, columns)):
+        axes.axvline(numpy.median(last) + 1, color=look["color"], linewidth=0.9, linestyle=style.DASHES[2])
+
+
+def draw_change(axes, rates, look):
+    """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η."""
+    for column, dashes in (("rate change", "-"), ("rate change without lr", style.DASHES[1])):
+        draw_pieces(axes, [table[column].to_numpy()[1:] for table in rates], numpy.mean, look | {"linestyle": dashes})
+
+
+def draw_pieces(axes, columns, reduce, look):
+    shortest = min(map(len, columns))
+    pieces = [thinned(column[:shortest], POINTS, reduce) for column in columns]
+    steps, values = pieces[0][0], numpy.stack([piece[1] for piece in pieces])
+    style.line_with_band(axes, steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0), **(look | {"linewidth": 0.8}))
+
+
+def last_rise(increase):
+    """The last step (1-based, behind the first) at which some rate rose; 0: none did; the number of steps: at the very end."""
+    above = numpy.flatnonzero(increase > 0)
+    return int(above[-1]) + 1 if len(above) else 0
+
+
+def finish(axes):
+    increase, change, preconditioners, weights = axes
+    increase.set(title="Largest rise of a rate (A5: should be ≤ 0)", ylabel="max$_j$ ($\\eta_t P_{t,j} - \\eta_{t-1} P_{t-1,j}$)")
+    values = numpy.abs(numpy.concatenate([line.get_ydata() for line in increase.get_lines() if len(line.get_xdata()) > 2]))
+    increase.set_yscale("symlog", linthresh=max(float(numpy.quantile(values[values > 0], 0.1)), 1e-12) if (values > 0).any() else 1.0)
+    increase.axhline(0, color="black", linewidth=0.7)
+    change.set(title="Change from step to step", ylabel="L$_1$ norm", yscale="log")
+    change.plot([], [], color=style.GREY, label="$\\eta_t P_t - \\eta_{t-1} P_{t-1}$")
+    change.plot([], [], color=style.GREY, linestyle=style.DASHES[1], label="$P_t - P_{t-1}$")
+    preconditioners.set(title="Twins: preconditioners", xlabel="epoch", ylabel="L$_1$ norm")
+    weights.set(title="Twins: weights", xlabel="epoch", ylabel="L$_2$ norm")
+    for panel in (increase, change):
+        panel.set_xlabel("iteration")
+        style.in_thousands(panel.xaxis)
+    for panel in (change, preconditioners, weights):
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(loc="best")
+
+
+def rate_facts(name, rates):
+    """For A5: when the last rise happened, how often rates rise, and how large a rise still is at the end."""
+    n = len(rates)
+    columns = [table["rate increase"].to_numpy()[1:] for table in rates]
+    last = [last_rise(column) for column in columns]
+    stays = sum(step < len(column) for step, column in zip(last, columns))
+    tails = [column[-max(1, len(column) // 10):] for column in columns]
+    changes = [table["rate change"].to_numpy()[1:] for table in rates]
+    return {
+        f"last step with a rising rate: {name}": fact(float(numpy.median(last)), n, of_steps=min(map(len, columns)), runs_that_stop=stays),
+        f"share of steps with a rising rate: {name}": fact(numpy.mean([(column > 0).mean() for column in columns]), n),
+        f"share of the last tenth of steps with a rising rate: {name}": fact(numpy.mean([(tail > 0).mean() for tail in tails]), n),
+        f"largest rise in the last tenth of steps: {name}": fact(max(tail.max() for tail in tails), n,
+                                                                 first_tenth=max(column[:len(tail)].max()
+                                                                                 for column, tail in zip(columns, tails))),
+        f"mean change in the last tenth of steps: {name}": fact(numpy.mean([change[-len(tail):].mean()
+                                                                            for change, tail in zip(changes, tails)]), n),
+    }
+
+
+def rates_per_epoch(rates):
+    """Per epoch, over all runs: the largest and the mean rise, the share of rising steps, the mean changes."""
+    table = pandas.concat(rates)
+    by_epoch = table.assign(rises=(table["rate increase"] > 0).astype(float)).groupby("epoch")
+    return pandas.DataFrame({
+        "lr": by_epoch["lr"].mean(), "largest_increase": by_epoch["rate increase"].max(), "mean_increase": by_epoch["rate increase"].mean(),
+        "largest_increase_without_lr": by_epoch["rate increase without lr"].max(), "share_of_steps_rising": by_epoch["rises"].mean(),
+        "mean_change": by_epoch["rate change"].mean(), "mean_change_without_lr": by_epoch["rate change without lr"].mean()}).reset_index()
+
+
+def ordered(tables):
+    table = pandas.concat(tables, ignore_index=True)
+    return table[["group", *table.columns.drop("group")]]
