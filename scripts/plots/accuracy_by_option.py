@@ -6,7 +6,7 @@ import numpy
 import pandas
 
 from . import style
-from .curves import METRIC, accuracy_table, ceiling_view, draw_accuracy, final_facts
+from .curves import METRIC, accuracy_table, draw_accuracy, final_facts, view_of
 from .experiment import Picture, fact, mean_and_error
 
 PAPER_VALUE = {"exponent": 0.5}  # the value that the method itself uses: drawn in its colour
@@ -36,8 +36,8 @@ def draw(experiment):
         left.plot([], [], "o", color=style.GREY, markerfacecolor=fill, markersize=4.5, label=text)
     left.legend(loc="best")
 
-    ceiling_view(right, [group.curve(METRIC)["mean"] for group in groups])
-    right.set(xlabel="epoch", title="Over the epochs", xlim=(0, None))
+    right.set(xlabel="epoch", ylabel="test accuracy (%)", title="Over the epochs", xlim=(0, None),
+              ylim=view_of([group.curve(METRIC)["mean"] for group in groups]))
     prefix = {"exponent": "p = "}.get(option, "")
     for group, look in zip(groups, looks):
         text = value_text(group, option).replace("\n", " ")

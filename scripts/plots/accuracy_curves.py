@@ -1,8 +1,10 @@
 """Figures 6 and 7: test accuracy per epoch and per second of training, a panel per setting, a curve per group."""
 
 from . import style
-from .curves import METRIC, accuracy_table, ceiling_view, draw_accuracy, final_facts
+from .curves import METRIC, accuracy_table, draw_accuracy, final_facts, view_of
 from .experiment import Picture
+
+SMOOTH = 5  # epochs around each that are averaged where many long curves would hide each other
 
 
 def draw(experiment):
@@ -11,35 +13,48 @@ def draw(experiment):
     for group in experiment.groups:
         panels.setdefault(group.labels.get(axis, ""), []).append(group)
     with_seconds = bool(experiment.picture.get("seconds"))
-    columns = len(panels) if len(panels) <= 4 else 4
-    figure, axes, above = style.panels(len(panels) * (1 + with_seconds), columns, height=2.0 if columns > 2 else 2.4, legend=True)
+    columns = min(len(panels), 4)
+    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height=2.0 if columns > 2 else 2.4, legend=True)
 
-    curve_names = unique(experiment.legend_label(group, without=[axis]) for group in experiment.groups)
-    looks = dict(zip(curve_names, style.looks([first_called(experiment, name, axis) for name in curve_names])))
-    for column, (title, groups) in enumerate(panels.items()):
-        below = axes[len(panels) + column] if with_seconds else None
-        for group in groups:
-            look = looks[experiment.legend_label(group, without=[axis])]
-            draw_accuracy(axes[column], group, look)
-            if below:
-                draw_accuracy(below, group, look, seconds=True)
-        for panel in filter(None, (axes[column], below)):
-            ceiling_view(panel, [group.curve(METRIC)["mean"] for group in groups])
-            panel.set_xlim(left=0)
-        axes[column].set(title=title, xlabel="epoch")
-        if below:
-            below.set_xlabel("training time (s)")
-            style.in_thousands(below.xaxis)
+    names = {}  # legend text → the first group with it; the same text has the same look in every panel
+    for group in experiment.groups:
+        names.setdefault(experiment.legend_label(group, without=[axis]), group)
+    looks = dict(zip(names, style.looks(names.values())))
+    longest = max(len(group.curve(METRIC)) for group in experiment.groups)
+    smooth = SMOOTH if longest >= 100 and max(map(len, panels.values())) > 3 else 1
+
+    views = common_views([view_of([group.curve(METRIC)["mean"] for group in groups]) for groups in panels.values()])
+    for i, (title, groups) in enumerate(panels.items()):
+        # The first group, the method itself, is drawn last: above the others.
+        for group in reversed(groups):
+            look = looks[experiment.legend_label(group, without=[axis])] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
+            draw_accuracy(axes[i], group, look, smooth=smooth)
+            mark_paper(axes[i], experiment, group, look)
+            if with_seconds:
+                draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
+        axes[i].set(title=title.replace(", ", "\n") if columns > 2 else title, xlabel="epoch", ylim=views[i], xlim=(0, None))
+        if with_seconds:
+            axes[len(panels) + i].set(xlabel="training time (s)", ylim=views[i], xlim=(0, None))
+            style.in_thousands(axes[len(panels) + i].xaxis)
     for i in range(0, len(axes), columns):
         axes[i].set_ylabel("test accuracy (%)")
-    style.legend(above, list(looks.items()))
-    style.label_figure(figure, experiment, experiment.note("mean over runs"))
+    style.legend(place, list(looks.items()))
+    what = "mean over runs" + (f" and {SMOOTH} epochs" if smooth > 1 else "")
+    paper = "; triangle: the paper's value" if experiment.scale == "full" and any(group.paper for group in experiment.groups) else ""
+    style.label_figure(figure, experiment, experiment.note(what) + paper)
     return Picture(figure, {"": accuracy_table(experiment)}, final_facts(experiment))
 
 
-def unique(names):
-    return list(dict.fromkeys(names))
+def common_views(views):
+    """One axis for all panels if they reach about the same, so that they can be compared by eye."""
+    tops = [top for _, top in views]
+    if max(tops) - min(tops) > 0.5 * min(top - bottom for bottom, top in views):
+        return views
+    return [(min(bottom for bottom, _ in views), max(tops))] * len(views)
 
 
-def first_called(experiment, name, axis):
-    return next(group for group in experiment.groups if experiment.legend_label(group, without=[axis]) == name)
+def mark_paper(axes, experiment, group, look):
+    """At the right edge, what the paper reached at this length."""
+    if experiment.scale == "full" and group.paper:
+        axes.plot([1.0], [group.paper["mean"]], marker="<", markersize=4, color=look["color"], clip_on=False,
+                  transform=axes.get_yaxis_transform())

@@ -15,7 +15,8 @@ def draw(experiment):
     if experiment.picture.get("layers_mean"):
         titles.append("mean over the hidden layers")
     columns = 2 if len(titles) <= 4 else 3 if len(titles) <= 6 else 4
-    figure, axes, above = style.panels(len(titles), columns, height=1.75, legend=True)
+    several = len(experiment.groups) > 1
+    figure, axes, *place = style.panels(len(titles), columns, height=1.75, legend=several)
     looks = style.looks(experiment.groups)
     for group, look in zip(experiment.groups, looks):
         for panel, layer in zip(axes, names):
@@ -30,7 +31,8 @@ def draw(experiment):
             panel.set_ylabel("activation variance")
         style.in_thousands(panel.xaxis)
         visible_range(panel)
-    style.legend(above, [(experiment.legend_label(group), look) for group, look in zip(experiment.groups, looks)])
+    if several:
+        style.legend(*place, [(experiment.legend_label(group), look) for group, look in zip(experiment.groups, looks)])
     what = "line: mean over units and runs; band: smallest to largest unit of any run" if with_units \
         else "line: mean over units and runs; band: smallest to largest run"
     style.label_figure(figure, experiment, experiment.note(what).replace(", band or bar: standard error", ""))

@@ -9,9 +9,10 @@ from .experiment import fact
 METRIC = "test_accuracy"
 
 
-def draw_accuracy(axes, group, look, seconds=False):
-    """Mean and standard error over the epochs, or over the mean training time that the runs had spent behind each."""
-    curve = group.curve(METRIC)
+def draw_accuracy(axes, group, look, seconds=False, smooth=1):
+    """Mean and standard error over the epochs, or over the mean training time that the runs had spent behind each; averaged over
+    `smooth` epochs around each."""
+    curve = group.curve(METRIC)[["mean", "se"]].rolling(smooth, center=True, min_periods=1).mean()
     x = curve.index
     if seconds:
         x = group.curve("train_seconds")["mean"].cumsum()
@@ -46,11 +47,10 @@ def final_facts(experiment):
     return facts
 
 
-def ceiling_view(axes, curves, least=0.0):
-    """Leaves out the first epochs' climb, where all curves are far below what they reach: the end is what is compared."""
-    finals = [curve.iloc[-1] for curve in curves]
+def view_of(curves):
+    """(bottom, top) of an accuracy axis without the first climb: where the curves end, and where most are after a tenth of the way."""
     top = max(curve.max() for curve in curves)
-    bottom = min(finals) - max(2.5 * (top - min(finals)), 0.12 * top)
-    lowest = min(curve.min() for curve in curves)
-    axes.set_ylim(max(bottom, lowest - 0.02 * top, least), top + 0.04 * (top - max(bottom, lowest)))
-    return numpy.array(axes.get_ylim())
+    on_the_way = [curve.iloc[len(curve) // 10:].quantile(0.05) for curve in curves]
+    bottom = min(min(curve.iloc[-1] for curve in curves), numpy.quantile(on_the_way, 0.25))
+    space = 0.05 * (top - bottom) or 1.0
+    return bottom - space, top + space

@@ -22,17 +22,16 @@ def draw(experiment):
 
     figure, (axes,) = style.panels(1, 1, height=0.42 * len(ys) + 0.6)
     image = axes.imshow(values, cmap="cividis", aspect="auto", origin="lower", vmin=floor_of(values))
-    threshold = (image.norm.vmin + image.norm.vmax) / 2
     for (row, column), value in numpy.ndenumerate(values):
         if numpy.isfinite(value):
             error = f" ± {errors[row, column]:.1f}" if numpy.isfinite(errors[row, column]) else ""
             axes.text(column, row, f"{value:.1f}{error}", ha="center", va="center", fontsize=7.5,
-                      color="white" if value < threshold else "black")
+                      color="black" if luminance(image, value) > 0.4 else "white")
     axes.set_xticks(range(len(xs)), [text_of(cells, options[0], x) for x in xs])
     axes.set_yticks(range(len(ys)), [text_of(cells, options[1], y) for y in ys])
     axes.tick_params(length=0)
     axes.grid(False)
-    axes.set(xlabel=options[0].replace("-", " "), ylabel=options[1].replace("-", " "))
+    axes.set(xlabel=axis_text(options[0]), ylabel=axis_text(options[1]))
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.015)
@@ -72,7 +71,16 @@ def sort_key(value):
 def text_of(cells, option, value):
     if option == "exponent":
         return value_text(next(group for group in cells if group.option(option) == value), option).replace("\n", " ")
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{value:g}".replace("e-0", "e-") if isinstance(value, (int, float)) else str(value)
+
+
+def axis_text(option):
+    return "exponent p" if option == "exponent" else option.replace("-", " ")
+
+
+def luminance(image, value):
+    red, green, blue, _ = image.to_rgba(value)
+    return 0.3 * red + 0.59 * green + 0.11 * blue
 
 
 def reference_text(experiment, group):

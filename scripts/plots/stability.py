@@ -23,10 +23,11 @@ def draw(experiment):
     figure, axes, above = style.panels(4, 2, height=2.1, legend=True)
     increase, change, preconditioners, weights = axes
 
-    facts, tables = {}, []
+    facts, tables, verdicts = {}, [], []
     for group, name, look in zip(groups, names, looks):
         rates = [run.statistic(RATES) for run in group.runs.values()]
-        draw_increase(increase, rates, look)
+        last = draw_increase(increase, rates, look)
+        verdicts.append((f"{name}: {last}", look["color"]))
         draw_change(change, rates, look)
         facts |= rate_facts(name, rates)
         tables.append(rates_per_epoch(rates).assign(group=name, n=group.n))
@@ -39,6 +40,8 @@ def draw(experiment):
             panel.text(0.5, 0.5, "no pair of twins is finished", transform=panel.transAxes, ha="center", color=style.GREY)
 
     finish(axes)
+    for i, (text, colour) in enumerate(verdicts):
+        increase.text(0.98, 0.97 - 0.09 * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7, color=colour)
     count = {name: group.n for name, group in zip(names, groups)}
     pair_count = {name: len(pair) for name, pair in zip(names, pairs)}
     style.legend(above, [(f"{name} (n = {count[name]}, twins: {pair_count[name]})", look) for name, look in zip(names, looks)], 3)
@@ -66,12 +69,16 @@ def schedule_looks(groups):
 
 
 def draw_increase(axes, rates, look):
-    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no step above 0 is lost."""
+    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no step above 0 is lost. Says when it stays ≤ 0."""
     columns = [table["rate increase"].to_numpy()[1:] for table in rates]
     draw_pieces(axes, columns, numpy.max, look)
     last = [last_rise(column) for column in columns]
-    if all(step < len(column) for step, column in zip(last, columns)):
-        axes.axvline(numpy.median(last) + 1, color=look["color"], linewidth=0.9, linestyle=style.DASHES[2])
+    stay = [step for step, column in zip(last, columns) if step < len(column)]
+    for step in stay:
+        axes.axvline(step + 1, color=look["color"], linewidth=0.8, linestyle=style.DASHES[2])
+    if not stay:
+        return "rises until the end"
+    return f"last rise at step {numpy.median(stay):,.0f}" + ("" if len(stay) == len(last) else f" ({len(stay)} of {len(last)} runs)")
 
 
 def draw_change(axes, rates, look):
@@ -95,7 +102,7 @@ def last_rise(increase):
 
 def finish(axes):
     increase, change, preconditioners, weights = axes
-    increase.set(title="Largest rise of a rate (A5: should be ≤ 0)", ylabel="max$_j$ ($\\eta_t P_{t,j} - \\eta_{t-1} P_{t-1,j}$)")
+    increase.set(title="Largest rise of any rate in a step (A5: ≤ 0 in the end)", ylabel="max$_j$ ($\\eta_t P_{t,j} - \\eta_{t-1} P_{t-1,j}$)")
     values = numpy.abs(numpy.concatenate([line.get_ydata() for line in increase.get_lines() if len(line.get_xdata()) > 2]))
     increase.set_yscale("symlog", linthresh=max(float(numpy.quantile(values[values > 0], 0.1)), 1e-12) if (values > 0).any() else 1.0)
     increase.axhline(0, color="black", linewidth=0.7)

@@ -22,8 +22,8 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 MARKS = {
     "full": "",
-    "short": "SHORT SCALE, not the paper's length",
-    "smoke": "SMOKE TEST, means nothing",
+    "short": "SHORT SCALE: fewer epochs and seeds than the paper",
+    "smoke": "SMOKE TEST: a few steps on made-up images",
 }
 
 pyplot.rcParams.update({
@@ -54,30 +54,33 @@ def looks(groups):
 
 
 def panels(count, columns, height, legend=False):
-    """A figure with `count` panels of this height (inches), and, if told, a row above them for the legend of all."""
+    """A figure with `count` panels of this height (inches) and, if told, a place for a legend of all: the free cell at the end
+    or, if there is none, a row above the panels."""
     rows = -(-count // columns)
-    ratios = [0.22] * legend + [height] * rows
+    above = legend and count % columns == 0
+    ratios = [0.22] * above + [height] * rows
     figure = pyplot.figure(figsize=(WIDTH, sum(ratios) + 0.45))
     grid = figure.add_gridspec(len(ratios), columns, height_ratios=ratios)
-    axes = [figure.add_subplot(grid[legend + i // columns, i % columns]) for i in range(count)]
+    axes = [figure.add_subplot(grid[above + i // columns, i % columns]) for i in range(count)]
     if not legend:
         return figure, axes
-    above = figure.add_subplot(grid[0, :])
-    above.axis("off")
-    return figure, axes, above
+    place = figure.add_subplot(grid[0, :] if above else grid[rows - 1, count % columns])
+    place.axis("off")
+    return figure, axes, place
 
 
-def legend(axes, entries, columns=None):
-    """A legend of lines: entries are (text, the line's look)."""
+def legend(place, entries, columns=None):
+    """A legend of lines in the place that `panels` made: entries are (text, the line's look)."""
     handles = [Line2D([], [], **look) for _, look in entries]
-    axes.legend(handles, [text for text, _ in entries], loc="center", ncol=columns or min(len(entries), 7), columnspacing=1.2,
-                borderaxespad=0)
+    whole_row = place.get_subplotspec().colspan.stop == place.get_gridspec().ncols and place.get_subplotspec().colspan.start == 0
+    place.legend(handles, [text for text, _ in entries], loc="center", ncol=(columns or min(len(entries), 7)) if whole_row else 1,
+                 columnspacing=1.2, borderaxespad=0)
 
 
 def label_figure(figure, experiment, note):
     """The title, with the scale if it is not the full one, and a line below that says what is drawn."""
     mark = MARKS.get(experiment.scale, experiment.scale)
-    title = f"{experiment.title}   [{mark}]" if mark else experiment.title
+    title = "\n".join(filter(None, (experiment.title, mark)))
     figure.suptitle(title, fontsize=9, fontweight="bold", color="#A00000" if mark else "black")
     figure.supxlabel(note, fontsize=7, color=GREY)
 

@@ -67,8 +67,8 @@ def draw(preconditioners, weights, table, look):
                 style.line_with_band(axes, mean.index, mean, low, high, **(look | {"linestyle": dashes, "linewidth": 1.0}))
                 axes.set_yscale("log")
         if len(table) and not axes.get_legend_handles_labels()[0]:
-            axes.plot([], [], color=style.GREY, label=f"$\\|{symbol} - {symbol}'\\|$")
-            axes.plot([], [], color=style.GREY, linestyle=style.DASHES[1], label=f"divided by $\\|{symbol}\\|$")
+            axes.plot([], [], color=style.GREY, label=f"$\\Vert {symbol} - {symbol}'\\Vert $")
+            axes.plot([], [], color=style.GREY, linestyle=style.DASHES[1], label=f"divided by $\\Vert {symbol}\\Vert $")
 
 
 def facts(name, table):
