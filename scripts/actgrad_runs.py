@@ -23,6 +23,7 @@ import numpy
 import pandas
 
 LONGEST_SERIES = 1000  # points per curve that TensorBoard gets of a statistic with one row per step
+MOST_CURVES = 100  # a statistic with more columns, such as a value per input, would bury TensorBoard's page
 
 
 class RunError(Exception):
@@ -187,7 +188,7 @@ def events_of(run):
         yield Event(wall_time=begin + seconds[epoch], step=epoch, summary=Summary(value=scalars))
     for statistic in run.statistics:
         table = run.statistic(statistic)
-        if "epoch" not in table:
+        if "epoch" not in table or len(table.columns) > MOST_CURVES:
             continue
         table = thin_out(table.select_dtypes("number"), LONGEST_SERIES)
         for step, row in table.drop(columns=["step"], errors="ignore").iterrows():

@@ -44,7 +44,7 @@ def draw(experiment):
         count = "" if experiment.equal_n() else f" (n = {group.n})"
         right.plot([], [], label=(prefix if is_number(group, option) else "") + text + count, **look)
     right.legend(loc="lower right", ncol=2)
-    style.label_figure(figure, experiment, experiment.note("mean over runs"))
+    style.label_figure(figure, experiment, experiment.note("mean over runs", "bar and band: standard error", "per point and curve"))
 
     table = pandas.DataFrame(rows)
     winner = table.loc[table["last"].idxmax()]

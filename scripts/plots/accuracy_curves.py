@@ -39,7 +39,7 @@ def draw(experiment):
     for i in range(0, len(axes), columns):
         axes[i].set_ylabel("test accuracy (%)")
     style.legend(place, list(looks.items()))
-    what = "mean over runs" + (f" and {SMOOTH} epochs" if smooth > 1 else "")
+    what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
     paper = "; triangle: the paper's value" if experiment.scale == "full" and any(group.paper for group in experiment.groups) else ""
     style.label_figure(figure, experiment, experiment.note(what) + paper)
     return Picture(figure, {"": accuracy_table(experiment)}, final_facts(experiment))

@@ -38,7 +38,7 @@ def draw(experiment):
     left.legend(loc="upper left", ncol=1)
     headroom(left)
     right.set(xlabel="epoch", ylabel="test accuracy (%)", title="Test accuracy")
-    style.label_figure(figure, experiment, experiment.note("mean over runs"))
+    style.label_figure(figure, experiment, experiment.note("mean over runs", "bar and band: standard error", "per bar and curve"))
 
     facts = variance.smallest_shares(experiment, names)
     for layer, bars in table.groupby("layer", sort=False):

@@ -6,6 +6,7 @@ from . import style, variance
 from .experiment import Picture, fact
 
 POINTS = 1000
+NOTHING = 1e-30  # what a variance of 0 is drawn as
 
 
 def draw(experiment):
@@ -25,7 +26,7 @@ def draw(experiment):
             draw_series(axes[-1], variance.layers_mean(group, names), look, None)
     for i, (panel, title) in enumerate(zip(axes, titles)):
         panel.set(title=title, yscale="log")
-        if i >= len(titles) - columns:
+        if i >= (len(titles) - 1) // columns * columns:
             panel.set_xlabel("iteration")
         if i % columns == 0:
             panel.set_ylabel("activation variance")
@@ -35,7 +36,7 @@ def draw(experiment):
         style.legend(*place, [(experiment.legend_label(group), look) for group, look in zip(experiment.groups, looks)])
     what = "line: mean over units and runs; band: smallest to largest unit of any run" if with_units \
         else "line: mean over units and runs; band: smallest to largest run"
-    style.label_figure(figure, experiment, experiment.note(what).replace(", band or bar: standard error", ""))
+    style.label_figure(figure, experiment, experiment.note(what, error=""))
     return Picture(figure, {"": variance.per_epoch(experiment, names)}, bounds_facts(experiment, names)
                    | variance.smallest_shares(experiment, names))
 
@@ -55,16 +56,16 @@ def draw_series(axes, runs, look, bounds):
         smooth = [variance.thinned(run, POINTS, numpy.mean)[1] for run in runs]
         low, high = numpy.min(smooth, axis=0), numpy.max(smooth, axis=0)
     # A unit that is dead in a batch has variance 0, which a logarithmic axis cannot show: the band then goes down to its edge.
-    style.line_with_band(axes, steps, mean, numpy.maximum(low, 1e-30), high, **(look | {"linewidth": 0.9}))
+    style.line_with_band(axes, steps, mean, numpy.maximum(low, NOTHING), high, **(look | {"linewidth": 0.9}))
 
 
 def visible_range(axes):
     """Three decades below the lowest line are enough: units next to dead would stretch the axis without end."""
     lines = numpy.concatenate([line.get_ydata() for line in axes.get_lines()])
     bands = numpy.concatenate([band.get_paths()[0].vertices[:, 1] for band in axes.collections])
-    positive = bands[bands > 1e-29]
-    if len(positive) and (lines > 0).any():
-        axes.set_ylim(max(positive.min() * 0.7, lines[lines > 0].min() * 1e-3), positive.max() * 1.4)
+    lines, bands = lines[lines > 0], bands[bands > NOTHING]
+    if len(lines) and len(bands):
+        axes.set_ylim(0.7 * max(min(bands.min(), lines.min()), lines.min() * 1e-3), 1.4 * bands.max())
 
 
 def bounds_facts(experiment, names):

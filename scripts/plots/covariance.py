@@ -29,9 +29,8 @@ def draw(experiment):
             continue
         image = heat_map(panel, run.covariance(epoch, layer))
         share, random_share = row["share"].iloc[0], row["random_share"].iloc[0]
-        panel.set_title(f"diagonal {share:.1%}, random {random_share:.1%}", fontsize=7)
-        if epoch == epochs[0]:
-            panel.annotate(f"input of {layer}, d = {row['size'].iloc[0]}", (0.5, 1.22), xycoords="axes fraction", ha="center", fontsize=8)
+        above = f"input of {layer}, d = {row['size'].iloc[0]}\n" if epoch == epochs[0] else ""
+        panel.set_title(f"{above}diagonal {share:.1%}, random {random_share:.1%}", fontsize=7)
         if layer == layers[0]:
             panel.set_ylabel(f"epoch {epoch}")
     if image:

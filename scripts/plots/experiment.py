@@ -89,12 +89,12 @@ class Experiment:
     def equal_n(self):
         return len({group.n for group in self.groups}) == 1
 
-    def note(self, what="mean"):
-        """The line below a picture: what is drawn, of how many runs."""
-        n = f"n = {self.groups[0].n} per curve" if self.equal_n() else "n: in the legend"
-        error = ", band or bar: standard error" if any(group.n > 1 for group in self.groups) else ""
-        missing = f"; not run yet: {', '.join(self.missing)}" if self.missing else ""
-        return f"{what}{error}; {n}{missing}"
+    def note(self, what, error="band: standard error", per="per curve"):
+        """The line below a picture: what is drawn, what shows the error, of how many runs."""
+        n = f"n = {self.groups[0].n} {per}" if self.equal_n() else f"n = {min(group.n for group in self.groups)} or more {per}"
+        shown = error if any(group.n > 1 for group in self.groups) else ""
+        missing = f"not run yet: {', '.join(self.missing)}" if self.missing else ""
+        return "; ".join(filter(None, (what, shown, n, missing)))
 
 
 class Picture:

@@ -38,7 +38,7 @@ def draw(experiment):
     bar.set_label("last test accuracy (%)")
     bar.outline.set_visible(False)
     beside = "; ".join(reference_text(experiment, group) for group in references)
-    note = experiment.note("last epoch, mean over runs").replace("band or bar", "±").replace("per curve", "per cell")
+    note = experiment.note("last epoch, mean over runs", "±: standard error", "per cell")
     style.label_figure(figure, experiment, (f"For comparison: {beside}\n" if beside else "") + note)
 
     table = pandas.DataFrame([row_of(experiment, group, options if group in cells else ()) for group in experiment.groups])

@@ -41,7 +41,8 @@ def draw(experiment):
 
     finish(axes)
     for i, (text, colour) in enumerate(verdicts):
-        increase.text(0.98, 0.97 - 0.09 * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7, color=colour)
+        increase.text(0.98, 0.97 - 0.09 * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7, color=colour,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     count = {name: group.n for name, group in zip(names, groups)}
     pair_count = {name: len(pair) for name, pair in zip(names, pairs)}
     style.legend(above, [(f"{name} (n = {count[name]}, twins: {pair_count[name]})", look) for name, look in zip(names, looks)], 3)

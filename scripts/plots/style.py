@@ -31,7 +31,7 @@ pyplot.rcParams.update({
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.5, "axes.axisbelow": True, "lines.linewidth": 1.2, "legend.frameon": False, "legend.handlelength": 1.8,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.titlelocation": "left", "axes.titlepad": 4,
-    "figure.constrained_layout.use": True, "savefig.dpi": 300,
+    "figure.constrained_layout.use": True, "savefig.dpi": 220,
     "svg.hashsalt": "actgrad",  # the same picture gives the same file
 })
 
