@@ -91,7 +91,8 @@ def preconditioner(folder, random, metrics, steps, options):
     base = random_of("P", options["seed"]).uniform(0.5, 3, 20)
     drift = 1e-3 * random_of("twin").random(20) * twin
     rows = [base / (1 + epoch) + drift * epoch for epoch in metrics["epoch"]]
-    table = pandas.DataFrame(rows, columns=[f"conv1[{i}]" for i in range(20)])
+    table = pandas.DataFrame(rows, columns=[f"conv1 {i}" for i in range(20)])
+    table.insert(0, "step", steps)
     table.insert(0, "epoch", metrics["epoch"])
     table.to_csv(folder / "preconditioner.csv", index=False)
 

@@ -5,7 +5,7 @@ import numpy
 from . import style, variance
 from .experiment import Picture, fact
 
-POINTS = 1000
+POINTS = 500
 NOTHING = 1e-30  # what a variance of 0 is drawn as
 
 

@@ -30,7 +30,7 @@ def draw(experiment):
         image = heat_map(panel, run.covariance(epoch, layer))
         share, random_share = row["share"].iloc[0], row["random_share"].iloc[0]
         above = f"input of {layer}, d = {row['size'].iloc[0]}\n" if epoch == epochs[0] else ""
-        panel.set_title(f"{above}diagonal {share:.1%}, random {random_share:.1%}", fontsize=7)
+        panel.set_title(f"{above}diagonal {share:.1%}, 1/d {random_share:.1%}", fontsize=7)
         if layer == layers[0]:
             panel.set_ylabel(f"epoch {epoch}")
     if image:
@@ -38,8 +38,8 @@ def draw(experiment):
         bar.set_label("|A$_{ij}$| / largest diagonal entry")
         bar.outline.set_visible(False)
     name = experiment.label(group)
-    style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); diagonal: Σ|A$_{{ii}}$| / Σ|A$_{{ij}}$|; "
-                                           "random: its share in a random matrix of that size")
+    style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); diagonal: Σ|A$_{{ii}}$| / Σ|A$_{{ij}}$|, which is "
+                                           "1/d if all entries are alike")
     table = all_shares(experiment)
     return Picture(figure, {"": table}, share_facts(experiment, table))
 

@@ -3,12 +3,19 @@
 import io
 import os
 
+from .style import pyplot
 
-def image_bytes(figure, kind):
-    buffer = io.BytesIO()
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    figure.savefig(buffer, format=kind, metadata=undated)
-    return buffer.getvalue()
+
+def rendered(figure, formats):
+    """Format → the file's bytes; the figure is closed."""
+    images = {}
+    for name in formats:
+        buffer = io.BytesIO()
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(name)
+        figure.savefig(buffer, format=name, metadata=undated)
+        images[name] = buffer.getvalue()
+    pyplot.close(figure)
+    return images
 
 
 def write_files(folder, files):

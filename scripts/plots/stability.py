@@ -25,7 +25,8 @@ def draw(experiment):
 
     facts, tables, verdicts = {}, [], []
     for group, name, look in zip(groups, names, looks):
-        rates = [run.statistic(RATES) for run in group.runs.values()]
+        # The first step has no rates to be compared with.
+        rates = [run.statistic(RATES).dropna() for run in group.runs.values()]
         last = draw_increase(increase, rates, look)
         verdicts.append((f"{name}: {last}", look["color"]))
         draw_change(change, rates, look)
@@ -71,21 +72,20 @@ def schedule_looks(groups):
 
 def draw_increase(axes, rates, look):
     """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no step above 0 is lost. Says when it stays ≤ 0."""
-    columns = [table["rate increase"].to_numpy()[1:] for table in rates]
+    columns = [table["rate increase"].to_numpy() for table in rates]
     draw_pieces(axes, columns, numpy.max, look)
-    last = [last_rise(column) for column in columns]
-    stay = [step for step, column in zip(last, columns) if step < len(column)]
+    stay = [step for step in map(last_rise, columns) if step]
     for step in stay:
-        axes.axvline(step + 1, color=look["color"], linewidth=0.8, linestyle=style.DASHES[2])
+        axes.axvline(step, color=look["color"], linewidth=0.8, linestyle=style.DASHES[2])
     if not stay:
         return "rises until the end"
-    return f"last rise at step {numpy.median(stay):,.0f}" + ("" if len(stay) == len(last) else f" ({len(stay)} of {len(last)} runs)")
+    return f"last rise at step {numpy.median(stay):,.0f}" + ("" if len(stay) == len(rates) else f" ({len(stay)} of {len(rates)} runs)")
 
 
 def draw_change(axes, rates, look):
     """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η."""
     for column, dashes in (("rate change", "-"), ("rate change without lr", style.DASHES[1])):
-        draw_pieces(axes, [table[column].to_numpy()[1:] for table in rates], numpy.mean, look | {"linestyle": dashes})
+        draw_pieces(axes, [table[column].to_numpy() for table in rates], numpy.mean, look | {"linestyle": dashes})
 
 
 def draw_pieces(axes, columns, reduce, look):
@@ -96,9 +96,10 @@ def draw_pieces(axes, columns, reduce, look):
 
 
 def last_rise(increase):
-    """The last step (1-based, behind the first) at which some rate rose; 0: none did; the number of steps: at the very end."""
+    """The last step at which some rate rose: increase[0] is of the run's second step. 1: none did; None: the run's last one."""
     above = numpy.flatnonzero(increase > 0)
-    return int(above[-1]) + 1 if len(above) else 0
+    last = int(above[-1]) + 2 if len(above) else 1
+    return last if last <= len(increase) else None
 
 
 def finish(axes):
@@ -123,13 +124,13 @@ def finish(axes):
 def rate_facts(name, rates):
     """For A5: when the last rise happened, how often rates rise, and how large a rise still is at the end."""
     n = len(rates)
-    columns = [table["rate increase"].to_numpy()[1:] for table in rates]
-    last = [last_rise(column) for column in columns]
-    stays = sum(step < len(column) for step, column in zip(last, columns))
+    columns = [table["rate increase"].to_numpy() for table in rates]
+    stay = [step for step in map(last_rise, columns) if step]
     tails = [column[-max(1, len(column) // 10):] for column in columns]
-    changes = [table["rate change"].to_numpy()[1:] for table in rates]
+    changes = [table["rate change"].to_numpy() for table in rates]
     return {
-        f"last step with a rising rate: {name}": fact(float(numpy.median(last)), n, of_steps=min(map(len, columns)), runs_that_stop=stays),
+        f"last step with a rising rate: {name}": fact(float(numpy.median(stay)) if stay else None, n, runs_that_stop=len(stay),
+                                                        of_steps=min(map(len, columns)) + 1),
         f"share of steps with a rising rate: {name}": fact(numpy.mean([(column > 0).mean() for column in columns]), n),
         f"share of the last tenth of steps with a rising rate: {name}": fact(numpy.mean([(tail > 0).mean() for tail in tails]), n),
         f"largest rise in the last tenth of steps: {name}": fact(max(tail.max() for tail in tails), n,

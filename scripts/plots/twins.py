@@ -9,7 +9,7 @@ from . import style
 from .experiment import fact, mean_and_error
 
 # Options in which twins may differ: the example itself, and what has no influence on the arithmetic.
-FREE = {"replace-example", "out", "threads", "device", "resume", "config", "data-dir"}
+FREE = {"replace-example", "out", "data-dir", "device", "threads", "graph", "record", "save-every"}
 COLUMNS = ("preconditioner", "preconditioner_relative", "preconditioner_with_lr", "weights", "weights_relative")
 
 
@@ -34,7 +34,7 @@ def distances(pairs):
 
 def preconditioner_distances(run, twin):
     """‖P_t − P'_t‖₁ behind each epoch, also divided by ‖P_t‖₁, and multiplied by the epoch's η."""
-    ours, theirs = (one.statistic("preconditioner").set_index("epoch") for one in (run, twin))
+    ours, theirs = (one.statistic("preconditioner").set_index("epoch").drop(columns="step") for one in (run, twin))
     if list(ours.columns) != list(theirs.columns):
         raise RunError(f"{twin.directory}: its preconditioner has other inputs than that of {run.directory}")
     distance = (ours - theirs).abs().sum(axis=1, skipna=False).dropna()
