@@ -11,7 +11,7 @@ from .experiment import Picture, fact
 from .variance import thinned
 
 RATES = "effective_rates"
-POINTS = 600
+POINTS = 200
 TWIN = "replace-example"
 
 
@@ -47,7 +47,8 @@ def draw(experiment):
     count = {name: group.n for name, group in zip(names, groups)}
     pair_count = {name: len(pair) for name, pair in zip(names, pairs)}
     style.legend(above, [(f"{name} (n = {count[name]}, twins: {pair_count[name]})", look) for name, look in zip(names, looks)], 3)
-    style.label_figure(figure, experiment, "mean over n runs; rates: largest value in each piece of the run; band: smallest to largest run")
+    style.label_figure(figure, experiment, "mean over n runs, band: smallest to largest run; rises: largest in each piece of the run, "
+                                           "changes: median;\ntwins: of inputs that were active at least once")
     twin_tables = [table.assign(group=name) for name, table in zip(names, distances) if len(table)]
     return Picture(figure, {"": ordered(tables)} | ({"_twins": ordered(twin_tables)} if twin_tables else {}), facts)
 
@@ -83,9 +84,10 @@ def draw_increase(axes, rates, look):
 
 
 def draw_change(axes, rates, look):
-    """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η."""
+    """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η. The median of each piece: an input that becomes active for the
+    first time takes its rate from 1/ε down to the others', a jump that would hide everything else."""
     for column, dashes in (("rate change", "-"), ("rate change without lr", style.DASHES[1])):
-        draw_pieces(axes, [table[column].to_numpy() for table in rates], numpy.mean, look | {"linestyle": dashes})
+        draw_pieces(axes, [table[column].to_numpy() for table in rates], numpy.median, look | {"linestyle": dashes})
 
 
 def draw_pieces(axes, columns, reduce, look):
@@ -136,19 +138,20 @@ def rate_facts(name, rates):
         f"largest rise in the last tenth of steps: {name}": fact(max(tail.max() for tail in tails), n,
                                                                  first_tenth=max(column[:len(tail)].max()
                                                                                  for column, tail in zip(columns, tails))),
-        f"mean change in the last tenth of steps: {name}": fact(numpy.mean([change[-len(tail):].mean()
-                                                                            for change, tail in zip(changes, tails)]), n),
+        f"median change in the last tenth of steps: {name}": fact(numpy.mean([numpy.median(change[-len(tail):])
+                                                                              for change, tail in zip(changes, tails)]), n),
     }
 
 
 def rates_per_epoch(rates):
-    """Per epoch, over all runs: the largest and the mean rise, the share of rising steps, the mean changes."""
+    """Per epoch, over all runs: the largest and the median rise, the share of rising steps, the median changes."""
     table = pandas.concat(rates)
     by_epoch = table.assign(rises=(table["rate increase"] > 0).astype(float)).groupby("epoch")
     return pandas.DataFrame({
-        "lr": by_epoch["lr"].mean(), "largest_increase": by_epoch["rate increase"].max(), "mean_increase": by_epoch["rate increase"].mean(),
+        "lr": by_epoch["lr"].mean(), "largest_increase": by_epoch["rate increase"].max(), "median_increase": by_epoch["rate increase"].median(),
         "largest_increase_without_lr": by_epoch["rate increase without lr"].max(), "share_of_steps_rising": by_epoch["rises"].mean(),
-        "mean_change": by_epoch["rate change"].mean(), "mean_change_without_lr": by_epoch["rate change without lr"].mean()}).reset_index()
+        "median_change": by_epoch["rate change"].median(),
+        "median_change_without_lr": by_epoch["rate change without lr"].median()}).reset_index()
 
 
 def ordered(tables):

@@ -10,7 +10,7 @@ from .experiment import fact, mean_and_error
 
 # Options in which twins may differ: the example itself, and what has no influence on the arithmetic.
 FREE = {"replace-example", "out", "data-dir", "device", "threads", "graph", "record", "save-every"}
-COLUMNS = ("preconditioner", "preconditioner_relative", "preconditioner_with_lr", "weights", "weights_relative")
+COLUMNS = ("preconditioner", "preconditioner_relative", "preconditioner_typical", "preconditioner_with_lr", "weights", "weights_relative")
 
 
 def options_of(run):
@@ -33,14 +33,21 @@ def distances(pairs):
 
 
 def preconditioner_distances(run, twin):
-    """‖P_t − P'_t‖₁ behind each epoch, also divided by ‖P_t‖₁, and multiplied by the epoch's η."""
+    """‖P_t − P'_t‖₁ behind each epoch, also divided by ‖P_t‖₁, and multiplied by the epoch's η; typical: the median of
+    |P_j − P'_j| / P_j. An input that was never active has P = 1/ε, which moves nothing but outweighs all others: it is left out."""
     ours, theirs = (one.statistic("preconditioner").set_index("epoch").drop(columns="step") for one in (run, twin))
     if list(ours.columns) != list(theirs.columns):
         raise RunError(f"{twin.directory}: its preconditioner has other inputs than that of {run.directory}")
-    distance = (ours - theirs).abs().sum(axis=1, skipna=False).dropna()
-    rate = run.metrics.set_index("epoch")["lr"].reindex(distance.index)
-    return pandas.DataFrame({"preconditioner": distance, "preconditioner_relative": distance / ours.abs().sum(axis=1),
-                             "preconditioner_with_lr": distance * rate}).dropna(how="all").reset_index()
+    epochs = ours.index.intersection(theirs.index)
+    ours, theirs = ours.loc[epochs], theirs.loc[epochs]
+    active = (ours * run.options.get("eps", 0) < 0.5) & (theirs * run.options.get("eps", 0) < 0.5)
+    ours, difference = ours[active], (ours - theirs)[active].abs()
+    distance = difference.sum(axis=1)
+    return pandas.DataFrame({
+        "preconditioner": distance, "preconditioner_relative": distance / ours.sum(axis=1),
+        "preconditioner_typical": (difference / ours).median(axis=1),
+        "preconditioner_with_lr": distance * run.metrics.set_index("epoch")["lr"].reindex(epochs),
+        "inputs": active.sum(axis=1), "inputs_left_out": (~active).sum(axis=1)}).reset_index()
 
 
 def weight_distances(run, twin):
