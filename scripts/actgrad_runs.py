@@ -9,7 +9,8 @@
     actgrad_runs.load_many("runs")           # all runs below a folder, one row per run and epoch, options as columns
     actgrad_runs.to_tensorboard("runs")      # then: tensorboard --logdir runs/tensorboard
 
-From a shell: `actgrad_runs.py DIR` lists the runs below a folder, `actgrad_runs.py --tensorboard DIR [LOGDIR]` converts them.
+From a shell: `actgrad_runs.py DIR` lists the runs below a folder, `actgrad_runs.py --tensorboard DIR [LOGDIR]` is
+to_tensorboard.
 """
 
 import functools
@@ -32,7 +33,6 @@ class RunError(Exception):
 
 class Run:
     """One run directory. Files are read when they are first asked for."""
-
     def __init__(self, directory):
         self.directory = Path(directory)
         if not (self.directory / "config.json").is_file():
@@ -64,7 +64,7 @@ class Run:
         return sorted(name for name in found - {"metrics"} if not name.startswith("activation_covariance/epoch"))
 
     def statistic(self, name, columns=None):
-        """A recorded statistic, e.g. "activation_variance": one row per step, or per epoch; all columns or the given ones."""
+        """A recorded statistic, e.g. "activation_variance": a row per step or per epoch; all columns or the given ones."""
         return read_csv(self.directory / f"{name}.csv", columns)
 
     def covariance(self, epoch, layer):
@@ -73,7 +73,8 @@ class Run:
 
     def weights(self, epoch=None):
         """Name → array: the weights at the end, or behind an epoch that `--save-every` kept."""
-        return read_safetensors(self.directory / ("model.safetensors" if epoch is None else f"epoch_{epoch:04d}.safetensors"))
+        name = "model.safetensors" if epoch is None else f"epoch_{epoch:04d}.safetensors"
+        return read_safetensors(self.directory / name)
 
     def saved_epochs(self):
         """The epochs whose weights were kept, in order."""
@@ -89,16 +90,17 @@ def find_runs(directory):
     """All run directories at or below a folder, in the order of their names."""
     if not Path(directory).is_dir():
         raise RunError(f"{directory}: there is no such folder")
-    found = [file.parent for file in sorted(Path(directory).rglob("config.json")) if (file.parent / "metrics.csv").is_file()]
+    folders = [file.parent for file in sorted(Path(directory).rglob("config.json"))]
+    found = [Run(folder) for folder in folders if (folder / "metrics.csv").is_file()]
     if not found:
         raise RunError(f"{directory}: holds no runs")
-    return [Run(folder) for folder in found]
+    return found
 
 
 def load_many(directory):
-    """One DataFrame of all runs at or below a folder: a row per run and epoch; `run` (its path there), its options, its metrics.
+    """All runs at or below a folder: a row per run and epoch with `run` (its path there), its options, its metrics.
 
-    An option that is called like a metric gets `_option` behind its name: `lr` is the epoch's rate, `lr_option` the run's.
+    An option called like a metric gets `_option` behind its name: `lr` is the epoch's rate, `lr_option` the run's.
     """
     tables = []
     for run in find_runs(directory):
@@ -140,7 +142,8 @@ def read_safetensors(file):
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
-                values = numpy.frombuffer(content[header_end + begin:header_end + end], SAFETENSORS_TYPES[entry["dtype"]])
+                values = numpy.frombuffer(content[header_end + begin:header_end + end],
+                                          SAFETENSORS_TYPES[entry["dtype"]])
                 tensors[name] = values.reshape(entry["shape"])
         return tensors
     except OSError as error:
@@ -150,8 +153,8 @@ def read_safetensors(file):
 
 
 def to_tensorboard(directory, logdir=None):
-    """Writes the metrics, options and recorded statistics of the run, or of all runs below the folder, as TensorBoard's event
-    files; a second call replaces them. logdir: `tensorboard` in the folder unless told. Returns it."""
+    """Writes the metrics, options and recorded statistics of the run, or of all runs below the folder, as TensorBoard's
+    event files; a second call replaces them. logdir: `tensorboard` in the folder unless told. Returns it."""
     try:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError:
@@ -177,7 +180,10 @@ def events_of(run):
 
     begin = os.path.getmtime(run.directory / "config.json")
     # TensorBoard's page of hyper-parameters knows numbers, texts and truth values.
-    options = {key: value if isinstance(value, (bool, int, float, str)) else json.dumps(value) for key, value in run.options.items()}
+    options = {
+        key: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+        for key, value in run.options.items()
+    }
     yield Event(wall_time=begin, summary=hparams.hparams_pb(options, trial_id=str(run.directory)))
 
     metrics = run.metrics
@@ -193,7 +199,11 @@ def events_of(run):
         table = thin_out(table.select_dtypes("number"), LONGEST_SERIES)
         for step, row in table.drop(columns=["step"], errors="ignore").iterrows():
             epoch = int(row.pop("epoch"))
-            scalars = [Summary.Value(tag=f"{statistic}/{name}", simple_value=value) for name, value in row.items() if value == value]
+            scalars = [
+                Summary.Value(tag=f"{statistic}/{name}", simple_value=value)
+                for name, value in row.items()
+                if value == value
+            ]
             yield Event(wall_time=begin + seconds.get(epoch, 0), step=int(step), summary=Summary(value=scalars))
 
 
@@ -204,12 +214,26 @@ def tag_of(metric):
 
 
 def thin_out(table, longest):
-    """The means of equally long pieces of a table, at most `longest` of them; its index is the piece's last row, from 1."""
+    """The means of equally long pieces of a table, at most `longest`; indexed by the piece's last row, from 1."""
     length = max(1, -(-len(table) // longest))
     piece = numpy.arange(len(table)) // length
     means = table.groupby(piece).mean()
     means.index = numpy.minimum((means.index + 1) * length, len(table))
     return means
+
+
+def overview(directory):
+    """A row per run: what it was and what it reached."""
+    rows = []
+    for run in find_runs(directory):
+        accuracy = run.metrics["test_accuracy"]
+        options = {name: run.options.get(name) for name in ("model", "optim", "data", "seed")}
+        rows.append({"run": run.directory.relative_to(directory).as_posix()} | options | {
+            "epochs": f"{len(accuracy)}/{run.options.get('epochs')}",
+            "best": accuracy.max(),
+            "last": accuracy.iloc[-1] if len(accuracy) else None,
+        })
+    return pandas.DataFrame(rows)
 
 
 def main(arguments):
@@ -221,12 +245,7 @@ def main(arguments):
         if arguments[:1] == ["--tensorboard"] and len(arguments) in (2, 3):
             print(f"tensorboard --logdir {to_tensorboard(*arguments[1:])}")
         elif len(arguments) == 1 and not arguments[0].startswith("-"):
-            rows = [{"run": run.directory.relative_to(arguments[0]).as_posix()}
-                    | {key: run.options.get(key) for key in ("model", "optim", "data", "seed")}
-                    | {"epochs": f"{len(run.metrics)}/{run.options.get('epochs')}", "best": run.metrics["test_accuracy"].max(),
-                       "last": run.metrics["test_accuracy"].iloc[-1] if len(run.metrics) else None}
-                    for run in find_runs(arguments[0])]
-            print(pandas.DataFrame(rows).to_string(index=False))
+            print(overview(arguments[0]).to_string(index=False))
         else:
             raise RunError(usage)
     except RunError as error:

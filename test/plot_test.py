@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/actgrad_runs.py and scripts/plot on made-up runs (run_generator.py). Skipped, code 77, without pandas or matplotlib."""
+"""scripts/actgrad_runs.py and scripts/plot on made-up runs (run_generator.py). Skipped, code 77, without pandas or
+matplotlib."""
 
 import importlib
 import importlib.machinery
@@ -33,14 +34,14 @@ import run_generator as generator
 from plots import activation_bars, stability, style, twins
 from plots.experiment import Experiment, mean_and_error
 
-
 loader = importlib.machinery.SourceFileLoader("plot", str(ROOT / "scripts/plot"))
 plot = importlib.util.module_from_spec(importlib.util.spec_from_loader("plot", loader))
 loader.exec_module(plot)
 
 
 def run_plot(*arguments):
-    return subprocess.run([sys.executable, str(ROOT / "scripts/plot"), *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, str(ROOT / "scripts/plot"), *map(str, arguments)], capture_output=True,
+                          text=True)
 
 
 def cells(*optimizers, **options):
@@ -106,8 +107,9 @@ class Runs(Case):
             with self.assertRaises(actgrad_runs.RunError) as caught:
                 call()
             self.assertNotIn("\n", str(caught.exception))
-        result = subprocess.run([sys.executable, str(ROOT / "scripts/actgrad_runs.py"), str(self.out / "nowhere")],
-                                capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "scripts/actgrad_runs.py"),
+             str(self.out / "nowhere")], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
 
     def test_damaged_safetensors(self):
@@ -133,13 +135,16 @@ class Runs(Case):
         events.Reload()
         accuracy = events.Scalars("accuracy/test")
         self.assertEqual([event.step for event in accuracy], [1, 2, 3])
-        self.assertTrue(numpy.allclose([event.value for event in accuracy], actgrad_runs.load(folder).metrics["test_accuracy"]))
+        self.assertTrue(
+            numpy.allclose([event.value for event in accuracy],
+                           actgrad_runs.load(folder).metrics["test_accuracy"]))
         self.assertEqual(len(events.Scalars("activation_variance/fc1 mean")), 24)
 
     def test_without_tensorboard_it_says_how_to_install_it(self):
         generator.write_run(self.out / "a")
-        with mock.patch.dict(sys.modules, {"tensorboard": None}), self.assertRaisesRegex(actgrad_runs.RunError, "pip install"):
-            actgrad_runs.to_tensorboard(self.out)
+        with mock.patch.dict(sys.modules, {"tensorboard": None}):
+            with self.assertRaisesRegex(actgrad_runs.RunError, "pip install"):
+                actgrad_runs.to_tensorboard(self.out)
         self.assertFalse((self.out / "tensorboard").exists())
 
     def test_long_series_are_thinned_out(self):
@@ -153,8 +158,9 @@ class Runs(Case):
         generator.write_run(self.out / "runs/lenet5-sgd", optim="sgd")
         examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.S)
         self.assertTrue(examples)
-        result = subprocess.run([sys.executable, "-c", "".join(examples)], capture_output=True, text=True, cwd=self.out,
-                                env={"PYTHONPATH": str(ROOT / "scripts"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(self.out)})
+        result = subprocess.run(
+            [sys.executable, "-c", "".join(examples)], capture_output=True, text=True, cwd=self.out,
+            env={"PYTHONPATH": str(ROOT / "scripts"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(self.out)})
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertTrue((self.out / "variance.png").stat().st_size > 0)
 
@@ -196,12 +202,18 @@ class Usage(Case):
         result = run_plot(folder, "--format", "pdf")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual({file.suffix for file in folder.iterdir()}, {".pdf", ".csv", ".json"})
-        self.assertEqual(sorted(result.stdout.split()), sorted(str(file) for file in folder.iterdir() if file.name != "experiment.json"))
+        self.assertEqual(sorted(result.stdout.split()),
+                         sorted(str(file) for file in folder.iterdir() if file.name != "experiment.json"))
 
 
 class Figures(Case):
+    def variances(self, group):
+        """The recordings of both seeds."""
+        return [actgrad_runs.load(self.out / f"runs/{group}-seed{seed}").statistic("activation_variance") for seed in (0, 1)]
+
     def test_unfinished_runs_are_left_out_and_counted(self):
-        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam", "Adan"), seeds=3)
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam", "Adan"),
+                                            seeds=3)
         description = json.loads((folder / "experiment.json").read_text())
         description["groups"][0]["runs"][1]["status"] = "failed"
         for run in description["groups"][2]["runs"]:
@@ -210,7 +222,8 @@ class Figures(Case):
         table, facts = self.drawn(folder)
         self.assertEqual(dict(table.groupby("group")["n"].max()), {"SGD": 2, "Adam": 3})
         experiment = Experiment(folder)
-        self.assertEqual([experiment.legend_label(group) for group in experiment.groups], ["SGD (n = 2)", "Adam (n = 3)"])
+        self.assertEqual([experiment.legend_label(group) for group in experiment.groups],
+                         ["SGD (n = 2)", "Adam (n = 3)"])
         self.assertIn("not run yet: Adan", experiment.note("mean"))
         accuracy = [run.metrics["test_accuracy"].iloc[-1] for run in experiment.groups[0].runs.values()]
         self.assertAlmostEqual(facts["last accuracy: SGD"]["value"], numpy.mean(accuracy), 3)
@@ -218,18 +231,22 @@ class Figures(Case):
         self.assertEqual(facts["last accuracy: SGD"]["n"], 2)
 
     def test_standard_error(self):
-        self.assertEqual(mean_and_error([1, 2, 3, 6]), (3, (14 / 3) ** 0.5 / 2))
+        self.assertEqual(mean_and_error([1, 2, 3, 6]), (3, (14 / 3)**0.5 / 2))
         self.assertTrue(numpy.isnan(mean_and_error([1])[1]))
 
     def test_other_scales_are_marked_in_the_title(self):
-        for scale, mark in (("full", "A title"), ("short", "SHORT"), ("smoke", "SMOKE")):
-            folder = generator.write_experiment(self.out, scale, {"kind": "activation-bars"}, cells("AdaAct", "SGD"), seeds=1,
-                                                scale=scale, record=["activation-variance"])
+        for scale, mark in (("full", "A title"), ("short", "[short: "), ("smoke", "[smoke: ")):
+            folder = generator.write_experiment(self.out, scale, {"kind": "activation-bars"}, cells("AdaAct", "SGD"),
+                                                seeds=1, scale=scale, record=["activation-variance"])
             self.assertIn(mark, activation_bars.draw(Experiment(folder)).figure._suptitle.get_text())
 
     def test_an_optimizer_has_one_colour(self):
         group = lambda optim, name: mock.Mock(labels={"optimizer": name}, option=lambda key: optim)
-        looks = style.looks([group("foof", "FOOF"), group("adaact", "AdaAct"), group("foof", "FOOF, canonical"), group("new", "New")])
+        looks = style.looks(
+            [group("foof", "FOOF"),
+             group("adaact", "AdaAct"),
+             group("foof", "FOOF, canonical"),
+             group("new", "New")])
         self.assertEqual(looks[0]["color"], looks[2]["color"])
         self.assertNotEqual(looks[0]["linestyle"], looks[2]["linestyle"])
         self.assertEqual(len({look["color"] for look in looks}), 3)
@@ -239,29 +256,33 @@ class Figures(Case):
         folder = generator.write_experiment(self.out, "f", {"kind": "activation-bars"}, cells("AdaAct", "SGD", "Adam"),
                                             record=["activation-variance"])
         table, facts = self.drawn(folder)
-        ours = [actgrad_runs.load(self.out / f"runs/f-0-seed{seed}").statistic("activation_variance")["fc1 mean"] for seed in (0, 1)]
+        ours = [run["fc1 mean"] for run in self.variances("f-0")]
         row = table[(table["group"] == "AdaAct") & (table["layer"] == "fc1")].iloc[0]
         self.assertAlmostEqual(row["mean"], (ours[0].mean() + ours[1].mean()) / 2, 5)
         self.assertAlmostEqual(row["se"], abs(ours[0].mean() - ours[1].mean()) / 2, 5)
         self.assertEqual(facts["smallest variance: fc1"]["value"], "AdaAct")
-        theirs = [actgrad_runs.load(self.out / f"runs/f-1-seed{seed}").statistic("activation_variance")["fc1 mean"] for seed in (0, 1)]
+        theirs = [run["fc1 mean"] for run in self.variances("f-1")]
         share = numpy.mean([(a < b).mean() for a, b in zip(ours, theirs)])  # Adam's are larger still
         self.assertAlmostEqual(facts["share of steps with AdaAct smallest: fc1"]["value"], share, 5)
 
     def test_activation_series(self):
-        for name, picture in (("f4", {"kind": "activation-series", "band": "units"}), ("f8", {"kind": "activation-series", "layers_mean": True})):
-            folder = generator.write_experiment(self.out, name, picture, cells("AdaAct", "SGD"), record=["activation-variance"])
+        for name, picture in (("f4", {"band": "units"}), ("f8", {"layers_mean": True})):
+            picture["kind"] = "activation-series"
+            folder = generator.write_experiment(self.out, name, picture, cells("AdaAct", "SGD"),
+                                                record=["activation-variance"])
             table, facts = self.drawn(folder)
             self.assertEqual(len(table), 2 * len(generator.LAYERS) * 6)
-            runs = [actgrad_runs.load(self.out / f"runs/{name}-1-seed{seed}").statistic("activation_variance") for seed in (0, 1)]
-            self.assertAlmostEqual(facts["largest unit: SGD, conv2"]["value"], max(run["conv2 largest"].max() for run in runs), 4)
+            runs = self.variances(f"{name}-1")
+            self.assertAlmostEqual(facts["largest unit: SGD, conv2"]["value"],
+                                   max(run["conv2 largest"].max() for run in runs), 4)
             row = table[(table["group"] == "SGD") & (table["layer"] == "fc3") & (table["epoch"] == 2)].iloc[0]
             second = [run[run["epoch"] == 2] for run in runs]
             self.assertAlmostEqual(row["mean"], numpy.mean([run["fc3 mean"].mean() for run in second]), 4)
             self.assertAlmostEqual(row["smallest"], min(run["fc3 smallest"].min() for run in second), 5)
 
     def test_covariance(self):
-        folder = generator.write_experiment(self.out, "f", {"kind": "covariance"}, cells("AdaAct"), record=["activation-covariance"])
+        folder = generator.write_experiment(self.out, "f", {"kind": "covariance"}, cells("AdaAct"),
+                                            record=["activation-covariance"])
         table, facts = self.drawn(folder)
         self.assertEqual(len(table), 2 * 3 * len(generator.LAYERS))
         matrix = actgrad_runs.load(self.out / "runs/f-0-seed0").covariance(1, "fc2")
@@ -272,7 +293,8 @@ class Figures(Case):
     def test_accuracy_by_option(self):
         groups = [({"exponent": text}, {"optim": "adaact", "exponent": p, "covariance": "diagonal", "end": end})
                   for text, p, end in (("1", 1.0, 60), ("1/2", 0.5, 70), ("1/3", 1 / 3, 65))]
-        groups.append(({"exponent": "full covariance"}, {"optim": "adaact", "exponent": 0.5, "covariance": "full", "end": 66}))
+        full = {"optim": "adaact", "exponent": 0.5, "covariance": "full", "end": 66}
+        groups.append(({"exponent": "full covariance"}, full))
         folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-by-option", "option": "exponent"}, groups)
         table, facts = self.drawn(folder)
         self.assertEqual(list(table["exponent"]), ["1/3", "1/2", "1", "full covariance"])
@@ -282,21 +304,24 @@ class Figures(Case):
         self.assertAlmostEqual(gain["value"], last["1/2"] - last["full covariance"], 2)
 
     def test_stability(self):
-        groups = [({"schedule": schedule, "data": data}, {"optim": "adaact", "schedule": schedule, "replace_example": example})
+        groups = [({"schedule": schedule, "data": data},
+                   {"optim": "adaact", "schedule": schedule, "replace_example": example})
                   for schedule in ("cosine", "constant") for data, example in (("S", -1), ("S'", 7))]
         folder = generator.write_experiment(self.out, "f", {"kind": "stability"}, groups, epochs=6, steps=10,
                                             record=["effective-rates", "preconditioner", "weights"])
         table, facts = self.drawn(folder)
         # The generator's cosine rates fall from step 41 of 60 on.
-        self.assertEqual(facts["last step with a rising rate: cosine"], {"value": 40.0, "runs_that_stop": 2, "of_steps": 60, "n": 2})
+        self.assertEqual(facts["last step with a rising rate: cosine"],
+                         {"value": 40.0, "runs_that_stop": 2, "of_steps": 60, "n": 2})
         self.assertEqual(facts["last step with a rising rate: constant"]["runs_that_stop"], 0)
         self.assertIsNone(facts["last step with a rising rate: constant"]["value"])
         self.assertEqual(set(table["group"]), {"cosine", "constant"})
         apart = pandas.read_csv(folder / "f_twins.csv")
         self.assertEqual(len(apart), 2 * 2 * 6)
-        self.assertTrue(numpy.allclose(apart["weights"], 1e-3 * apart["epoch"] * 20 ** 0.5, rtol=1e-3))
+        self.assertTrue(numpy.allclose(apart["weights"], 1e-3 * apart["epoch"] * 20**0.5, rtol=1e-3))
         drift = 1e-3 * generator.random_of("twin").random(20).sum()
         self.assertTrue(numpy.allclose(apart["preconditioner"], drift * apart["epoch"], rtol=1e-3))
+        self.assertTrue((apart["inputs_left_out"] == 1).all())
 
     def test_twins_differ_in_their_example_alone(self):
         groups = [({"data": str(example)}, {"optim": "adaact", "replace_example": example, "momentum": momentum})
@@ -304,8 +329,8 @@ class Figures(Case):
         folder = generator.write_experiment(self.out, "f", {"kind": "stability"}, groups, seeds=3)
         plain, *others = Experiment(folder).groups
         pairs = twins.of(plain, others)
-        self.assertEqual([(run.options["seed"], twin.options["seed"], twin.options["replace-example"]) for run, twin in pairs],
-                         [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
+        self.assertEqual([(run.options["seed"], twin.options["seed"], twin.options["replace-example"])
+                          for run, twin in pairs], [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
 
     def test_last_rise(self):
         self.assertEqual(stability.last_rise(numpy.array([1, -1, 2, 0, -1])), 4)
@@ -314,19 +339,24 @@ class Figures(Case):
 
     def test_accuracy_curves_in_panels(self):
         groups = [({"setting": setting, "optimizer": name}, {"optim": name.lower(), "end": end})
-                  for setting, end in (("CIFAR-10, ResNet-20", 92), ("CIFAR-100, ResNet-34", 78)) for name in ("AdaAct", "SGD")]
-        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves", "panels": "setting", "seconds": True}, groups)
+                  for setting, end in (("CIFAR-10, ResNet-20", 92), ("CIFAR-100, ResNet-34", 78))
+                  for name in ("AdaAct", "SGD")]
+        folder = generator.write_experiment(self.out, "f",
+                                            {"kind": "accuracy-curves", "panels": "setting", "seconds": True}, groups)
         table, facts = self.drawn(folder)
         self.assertEqual(len(table), 4 * 6)
-        seconds = numpy.mean([actgrad_runs.load(self.out / f"runs/f-0-seed{seed}").metrics["train_seconds"].sum() for seed in (0, 1)])
+        seconds = numpy.mean(
+            [actgrad_runs.load(self.out / f"runs/f-0-seed{seed}").metrics["train_seconds"].sum() for seed in (0, 1)])
         self.assertAlmostEqual(table["train_seconds"].iloc[5], seconds, 2)
         self.assertIn("last accuracy: CIFAR-100, ResNet-34, SGD", facts)
 
     def test_heat_map(self):
-        groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)},
-                   {"optim": "adaact", "exponent": p, "weight_decay": decay, "end": 60 + 10 * p + 1000 * decay})
-                  for p in (0.25, 0.5) for decay in (2e-4, 2e-3)] + [({"optimizer": "SGD"}, {"optim": "sgd", "weight_decay": 5e-4})]
-        folder = generator.write_experiment(self.out, "f", {"kind": "heat-map", "x": "weight-decay", "y": "exponent"}, groups)
+        groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)
+                    }, {"optim": "adaact", "exponent": p, "weight_decay": decay, "end": 60 + 10 * p + 1000 * decay})
+                  for p in (0.25, 0.5)
+                  for decay in (2e-4, 2e-3)] + [({"optimizer": "SGD"}, {"optim": "sgd", "weight_decay": 5e-4})]
+        folder = generator.write_experiment(self.out, "f", {"kind": "heat-map", "x": "weight-decay", "y": "exponent"},
+                                            groups)
         table, facts = self.drawn(folder)
         self.assertEqual(len(table), 5)
         self.assertEqual(table["exponent"].count(), 4)

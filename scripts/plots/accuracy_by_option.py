@@ -23,14 +23,14 @@ def draw(experiment):
         last, last_error = group.final(METRIC)
         best, best_error = group.final(METRIC, max)
         for at, mean, error, fill in ((i - 0.1, last, last_error, look["color"]), (i + 0.1, best, best_error, "white")):
-            left.errorbar(at, mean, None if numpy.isnan(error) else error, fmt="o", color=look["color"], markerfacecolor=fill,
-                          markersize=4.5, capsize=2, elinewidth=0.9)
-        rows.append({option: value_text(group, option), "last": last, "last_se": last_error, "best": best, "best_se": best_error,
-                     "n": group.n})
+            left.errorbar(at, mean, None if numpy.isnan(error) else error, fmt="o", color=look["color"],
+                          markerfacecolor=fill, markersize=4.5, capsize=2, elinewidth=0.9)
+        value = value_text(group, option).replace("\n", " ")
+        rows.append({option: value, "last": last, "last_se": last_error, "best": best, "best_se": best_error, "n": group.n})
         draw_accuracy(right, group, look)
     left.set_xticks(range(len(groups)), [value_text(group, option) for group in groups])
-    left.set(xlim=(-0.5, len(groups) - 0.5), xlabel={"exponent": "exponent p"}.get(option, option), ylabel="test accuracy (%)",
-             title="Final accuracy")
+    left.set(xlim=(-0.5, len(groups) - 0.5), xlabel={"exponent": "exponent p"}.get(option, option),
+             ylabel="test accuracy (%)", title="Final accuracy")
     left.grid(axis="x", visible=False)
     for fill, text in ((style.GREY, "last epoch"), ("white", "best epoch")):
         left.plot([], [], "o", color=style.GREY, markerfacecolor=fill, markersize=4.5, label=text)
@@ -44,12 +44,14 @@ def draw(experiment):
         count = "" if experiment.equal_n() else f" (n = {group.n})"
         right.plot([], [], label=(prefix if is_number(group, option) else "") + text + count, **look)
     right.legend(loc="lower right", ncol=2)
-    style.label_figure(figure, experiment, experiment.note("mean over runs", "bar and band: standard error", "per point and curve"))
+    style.label_figure(figure, experiment,
+                       experiment.note("mean over runs", "bar and band: standard error", "per point and curve"))
 
     table = pandas.DataFrame(rows)
     winner = table.loc[table["last"].idxmax()]
-    facts = {f"best {option} by last accuracy": fact(winner[option], winner["n"], accuracy=winner["last"], se=winner["last_se"])}
-    return Picture(figure, {"": table.replace("\n", " ", regex=True), "_curves": accuracy_table(experiment)},
+    best = fact(winner[option], winner["n"], accuracy=winner["last"], se=winner["last_se"])
+    facts = {f"best {option} by last accuracy": best}
+    return Picture(figure, {"": table, "_curves": accuracy_table(experiment)},
                    facts | paired_facts(groups, option) | final_facts(experiment))
 
 
@@ -74,7 +76,7 @@ def value_text(group, option):
 
 
 def option_looks(groups, option):
-    """The method's own value in AdaAct's colour; others from blue to green by their order; what has no number black, dashed."""
+    """The method's own value in AdaAct's colour, others from blue to green in their order; black, dashed: no number."""
     numbers = [group for group in groups if is_number(group, option)]
     others = [group for group in numbers if group.option(option) != PAPER_VALUE.get(option)]
     ramp = style.pyplot.get_cmap("viridis")(numpy.linspace(0.0, 0.78, max(len(others), 1)))
@@ -83,20 +85,21 @@ def option_looks(groups, option):
         if group in others:
             looks.append({"color": tuple(ramp[others.index(group)]), "linestyle": "-"})
         else:
-            looks.append({"color": style.COLOURS["adaact"], "linestyle": "-"} if group in numbers
-                         else {"color": "black", "linestyle": style.DASHES[1]})
+            own = {"color": style.COLOURS["adaact"], "linestyle": "-"}
+            looks.append(own if group in numbers else {"color": "black", "linestyle": style.DASHES[1]})
     return looks
 
 
 def paired_facts(groups, option):
-    """The method's own value against each other one, seed by seed: the same seed means the same initial weights and order."""
-    own = next((group for group in groups if is_number(group, option) and group.option(option) == PAPER_VALUE.get(option)), None)
+    """The method's own value against each other one, seed by seed: a seed fixes the initial weights and the order."""
+    numbers = [group for group in groups if is_number(group, option)]
+    own = next((group for group in numbers if group.option(option) == PAPER_VALUE.get(option)), None)
     facts = {}
     for group in groups if own else []:
         seeds = sorted(set(own.runs) & set(group.runs))
         if group is not own and seeds:
-            gains = [own.runs[seed].metrics[METRIC].iloc[-1] - group.runs[seed].metrics[METRIC].iloc[-1] for seed in seeds]
-            mean, error = mean_and_error(gains)
+            ours, theirs = ([one.runs[seed].metrics[METRIC].iloc[-1] for seed in seeds] for one in (own, group))
+            mean, error = mean_and_error(numpy.subtract(ours, theirs))
             name = value_text(group, option).replace("\n", " ")
             facts[f"last accuracy of {value_text(own, option)} minus that of {name}"] = fact(mean, len(seeds), se=error)
     return facts

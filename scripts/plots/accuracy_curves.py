@@ -14,7 +14,8 @@ def draw(experiment):
         panels.setdefault(group.labels.get(axis, ""), []).append(group)
     with_seconds = bool(experiment.picture.get("seconds"))
     columns = min(len(panels), 4)
-    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height=2.0 if columns > 2 else 2.4, legend=True)
+    height = 2.0 if columns > 2 else 2.4
+    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height, legend=True)
 
     names = {}  # legend text → the first group with it; the same text has the same look in every panel
     for group in experiment.groups:
@@ -27,12 +28,13 @@ def draw(experiment):
     for i, (title, groups) in enumerate(panels.items()):
         # The first group, the method itself, is drawn last: above the others.
         for group in reversed(groups):
-            look = looks[experiment.legend_label(group, without=[axis])] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
+            name = experiment.legend_label(group, without=[axis])
+            look = looks[name] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
             draw_accuracy(axes[i], group, look, smooth=smooth)
             mark_paper(axes[i], experiment, group, look)
             if with_seconds:
                 draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
-        axes[i].set(title=title.replace(", ", "\n") if columns > 2 else title, xlabel="epoch", ylim=views[i], xlim=(0, None))
+        axes[i].set(title=panel_title(title, axis, columns), xlabel="epoch", ylim=views[i], xlim=(0, None))
         if with_seconds:
             axes[len(panels) + i].set(xlabel="training time (s)", ylim=views[i], xlim=(0, None))
             style.in_thousands(axes[len(panels) + i].xaxis)
@@ -40,9 +42,16 @@ def draw(experiment):
         axes[i].set_ylabel("test accuracy (%)")
     style.legend(place, list(looks.items()))
     what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
-    paper = "; triangle: the paper's value" if experiment.scale == "full" and any(group.paper for group in experiment.groups) else ""
-    style.label_figure(figure, experiment, experiment.note(what) + paper)
+    with_paper = experiment.scale == "full" and any(group.paper for group in experiment.groups)
+    style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * with_paper)
     return Picture(figure, {"": accuracy_table(experiment)}, final_facts(experiment))
+
+
+def panel_title(label, axis, columns):
+    """with, batch normalisation → with batch normalisation; in narrow panels the last word goes to a second line."""
+    if label in ("with", "without"):
+        return f"{label} {axis}"
+    return "\n".join(label.rsplit(" ", 1)) if columns > 2 else label
 
 
 def common_views(views):

@@ -34,11 +34,13 @@ def draw(experiment):
     left.set_xticks(range(len(names)), names)
     left.tick_params(axis="x", length=0)
     left.grid(axis="x", visible=False)
-    left.set(xlabel="hidden activations: input of", ylabel="variance per unit", title="Activation variance, all iterations")
+    left.set(xlabel="hidden activations: input of", ylabel="variance per unit",
+             title="Activation variance, all iterations")
     left.legend(loc="upper left", ncol=1)
     headroom(left)
     right.set(xlabel="epoch", ylabel="test accuracy (%)", title="Test accuracy")
-    style.label_figure(figure, experiment, experiment.note("mean over runs", "bar and band: standard error", "per bar and curve"))
+    style.label_figure(figure, experiment,
+                       experiment.note("mean over runs", "bar and band: standard error", "per bar and curve"))
 
     facts = variance.smallest_shares(experiment, names)
     for layer, bars in table.groupby("layer", sort=False):

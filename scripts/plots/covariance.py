@@ -1,4 +1,4 @@
-"""Figure 2: the second moments of each hidden layer's activations (Eq. 4) as heat maps, and how much lies on the diagonal."""
+"""Figure 2: second moments of each hidden layer's activations (Eq. 4), and how much of them lies on the diagonal."""
 
 import numpy
 import pandas
@@ -38,8 +38,8 @@ def draw(experiment):
         bar.set_label("|A$_{ij}$| / largest diagonal entry")
         bar.outline.set_visible(False)
     name = experiment.label(group)
-    style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); diagonal: Σ|A$_{{ii}}$| / Σ|A$_{{ij}}$|, which is "
-                                           "1/d if all entries are alike")
+    what = "diagonal: Σ|A$_{ii}$| / Σ|A$_{ij}$|, which is 1/d if all entries are alike"
+    style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); {what}")
     table = all_shares(experiment)
     return Picture(figure, {"": table}, share_facts(experiment, table))
 
@@ -48,7 +48,8 @@ def heat_map(axes, matrix):
     """|A_ij| relative to the largest diagonal entry; the square root lets small entries be seen."""
     magnitude = numpy.abs(matrix)
     largest = magnitude.diagonal().max()
-    image = axes.imshow(magnitude / (largest if largest > 0 else 1), cmap="magma_r", norm=PowerNorm(0.5, 0, 1), interpolation="antialiased")
+    image = axes.imshow(magnitude / (largest if largest > 0 else 1), cmap="magma_r", norm=PowerNorm(0.5, 0, 1),
+                        interpolation="antialiased")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
@@ -73,5 +74,6 @@ def share_facts(experiment, table):
     for (group, epoch, layer), rows in table.groupby(["group", "epoch", "layer"], sort=False):
         mean, error = mean_and_error(rows["share"])
         name = ", ".join(filter(None, (group if len(experiment.groups) > 1 else "", f"epoch {epoch}", layer)))
-        facts[f"share of the diagonal: {name}"] = fact(mean, len(rows), se=error, random_share=rows["random_share"].mean())
+        random_share = rows["random_share"].mean()
+        facts[f"share of the diagonal: {name}"] = fact(mean, len(rows), se=error, random_share=random_share)
     return facts

@@ -10,8 +10,8 @@ METRIC = "test_accuracy"
 
 
 def draw_accuracy(axes, group, look, seconds=False, smooth=1):
-    """Mean and standard error over the epochs, or over the mean training time that the runs had spent behind each; averaged over
-    `smooth` epochs around each."""
+    """Mean and standard error over the epochs, or over the mean training time that the runs had spent behind each;
+    averaged over `smooth` epochs around each."""
     curve = group.curve(METRIC)[["mean", "se"]].rolling(smooth, center=True, min_periods=1).mean()
     x = curve.index
     if seconds:
@@ -48,7 +48,7 @@ def final_facts(experiment):
 
 
 def view_of(curves):
-    """(bottom, top) of an accuracy axis without the first climb: where the curves end, and where most are after a tenth of the way."""
+    """(bottom, top) of an accuracy axis without the first climb: where curves end, and most are after a tenth."""
     top = max(curve.max() for curve in curves)
     on_the_way = [curve.iloc[len(curve) // 10:].quantile(0.05) for curve in curves]
     bottom = min(min(curve.iloc[-1] for curve in curves), numpy.quantile(on_the_way, 0.25))

@@ -9,10 +9,11 @@ import pandas
 
 from actgrad_runs import Run, RunError, read_json
 
+MARKS = {"full": "", "short": "short: fewer epochs than the paper", "smoke": "smoke: a few steps on made-up images"}
+
 
 class Group:
     """The runs of one cell of the experiment: the same options, several seeds."""
-
     def __init__(self, description, runs):
         self.labels = {key: str(value) for key, value in description.get("labels", {}).items()}
         self.options = description.get("options", {})
@@ -40,7 +41,6 @@ class Group:
 
 class Experiment:
     """experiment.json with its finished runs; groups without any are left out."""
-
     def __init__(self, folder):
         self.folder = Path(folder)
         file = self.folder / "experiment.json"
@@ -49,12 +49,15 @@ class Experiment:
             self.name = description["name"]
             self.title = description["title"]
             self.scale = description["scale"]
-            self.picture = description["picture"]
-            self.kind = self.picture["kind"]
+            self.mark = description.get("mark", MARKS.get(self.scale, self.scale))
+            self.picture = description.get("picture") or {}
+            self.kind = self.picture.get("kind")
             every_group = [Group(group, self._finished_runs(group["runs"])) for group in description["groups"]]
             self.axes = [axis for axis in description.get("axes", [])]
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{file}: not an experiment's description ({error!r})") from None
+        if not self.kind:
+            raise RunError(f"{self.name}: this experiment has no picture")
         self.groups = [group for group in every_group if group.runs]
         self.missing = [self.label(group, every_group) for group in every_group if not group.runs]
         if not self.groups:
@@ -77,7 +80,8 @@ class Experiment:
     def label(self, group, among=None, without=()):
         """The group's labels in which the groups differ, as one text."""
         among = among or self.groups
-        names = [name for name in dict.fromkeys([*self.axes, *group.labels]) if name in group.labels and name not in without]
+        ordered = dict.fromkeys([*self.axes, *group.labels])
+        names = [name for name in ordered if name in group.labels and name not in without]
         differing = [name for name in names if len({other.labels.get(name) for other in among}) > 1]
         return ", ".join(group.labels[name] for name in differing or names)
 
@@ -91,7 +95,7 @@ class Experiment:
 
     def note(self, what, error="band: standard error", per="per curve"):
         """The line below a picture: what is drawn, what shows the error, of how many runs."""
-        n = f"n = {self.groups[0].n} {per}" if self.equal_n() else f"n = {min(group.n for group in self.groups)} or more {per}"
+        n = f"n = {min(group.n for group in self.groups)}{'' if self.equal_n() else ' or more'} {per}"
         shown = error if any(group.n > 1 for group in self.groups) else ""
         missing = f"not run yet: {', '.join(self.missing)}" if self.missing else ""
         return "; ".join(filter(None, (what, shown, n, missing)))
@@ -99,7 +103,6 @@ class Experiment:
 
 class Picture:
     """A figure, the tables behind it (name's ending → table) and facts (key → value with n) that a claim can quote."""
-
     def __init__(self, figure, tables, facts):
         self.figure, self.tables, self.facts = figure, tables, facts
 
@@ -129,4 +132,5 @@ def statistics(columns):
 
 
 def facts_text(experiment, facts):
-    return json.dumps({"experiment": experiment.name, "scale": experiment.scale, "facts": facts}, indent=1, ensure_ascii=False) + "\n"
+    content = {"experiment": experiment.name, "scale": experiment.scale, "facts": facts}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -41,7 +41,8 @@ def draw(experiment):
     note = experiment.note("last epoch, mean over runs", "±: standard error", "per cell")
     style.label_figure(figure, experiment, (f"For comparison: {beside}\n" if beside else "") + note)
 
-    table = pandas.DataFrame([row_of(experiment, group, options if group in cells else ()) for group in experiment.groups])
+    rows = [row_of(experiment, group, options if group in cells else ()) for group in experiment.groups]
+    table = pandas.DataFrame(rows)
     best = table.loc[table["last"].idxmax()]
     facts = {"highest last accuracy": fact(best["last"], best["n"], group=best["group"], se=best["last_se"])}
     return Picture(figure, {"": table}, facts)
@@ -93,6 +94,6 @@ def row_of(experiment, group, options):
     last, last_error = group.final(METRIC)
     best, best_error = group.final(METRIC, max)
     train, train_error = group.final("train_accuracy")
-    return {"group": experiment.label(group)} | {option: group.option(option) for option in options} | {
-        "last": last, "last_se": last_error, "best": best, "best_se": best_error, "last_train": train, "last_train_se": train_error,
-        "n": group.n}
+    values = {"last": last, "last_se": last_error, "best": best, "best_se": best_error,
+              "last_train": train, "last_train_se": train_error, "n": group.n}
+    return {"group": experiment.label(group)} | {option: group.option(option) for option in options} | values

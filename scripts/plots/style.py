@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 WIDTH = 7.0  # inches: the text width of a two-column page
 GREY = "#606060"
 
-# Distinguishable with any colour vision: Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), then Paul Tol's muted one.
+# Distinguishable with any colour vision: Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; then Paul Tol's.
 COLOURS = {
     "adaact": "#D55E00", "sgd": "#0072B2", "adam": "#009E73", "adamw": "#56B4E9", "adan": "#CC79A7", "kfac": "#000000",
     "foof": "#E69F00", "eva": "#882255", "lamb": "#999933", "sam": "#44AA99", "hyperadam": "#332288",
@@ -20,18 +20,29 @@ COLOURS = {
 OTHER_COLOURS = ("#117733", "#88CCEE", "#AA4499", "#7A7A7A", "#661100")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
-MARKS = {
-    "full": "",
-    "short": "SHORT SCALE: fewer epochs and seeds than the paper",
-    "smoke": "SMOKE TEST: a few steps on made-up images",
-}
-
 pyplot.rcParams.update({
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.grid": True, "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.5, "axes.axisbelow": True, "lines.linewidth": 1.2, "legend.frameon": False, "legend.handlelength": 1.8,
-    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.titlelocation": "left", "axes.titlepad": 4,
-    "figure.constrained_layout.use": True, "savefig.dpi": 220,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 4,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 220,
     "svg.hashsalt": "actgrad",  # the same picture gives the same file
 })
 
@@ -41,7 +52,7 @@ def optimizer_of(group):
 
 
 def looks(groups):
-    """Colour and dashes of each group's lines: an optimizer's colour is the same in every picture, its variants differ in dashes."""
+    """Colour and dashes of each group's lines: an optimizer has one colour everywhere, its variants differ in dashes."""
     others = itertools.cycle(OTHER_COLOURS)
     seen, result = {}, []
     for group in groups:
@@ -54,8 +65,8 @@ def looks(groups):
 
 
 def panels(count, columns, height, legend=False):
-    """A figure with `count` panels of this height (inches) and, if told, a place for a legend of all: the free cell at the end
-    or, if there is none, a row above the panels."""
+    """A figure with `count` panels of this height (inches) and, if told, a place for a legend of all: the free cell at
+    the end or, if there is none, a row above the panels."""
     rows = -(-count // columns)
     above = legend and count % columns == 0
     ratios = [0.22] * above + [height] * rows
@@ -72,16 +83,15 @@ def panels(count, columns, height, legend=False):
 def legend(place, entries, columns=None):
     """A legend of lines in the place that `panels` made: entries are (text, the line's look)."""
     handles = [Line2D([], [], **look) for _, look in entries]
-    whole_row = place.get_subplotspec().colspan.stop == place.get_gridspec().ncols and place.get_subplotspec().colspan.start == 0
-    place.legend(handles, [text for text, _ in entries], loc="center", ncol=(columns or min(len(entries), 7)) if whole_row else 1,
-                 columnspacing=1.2, borderaxespad=0)
+    whole_row = len(place.get_subplotspec().colspan) == place.get_gridspec().ncols
+    place.legend(handles, [text for text, _ in entries], loc="center",
+                 ncol=(columns or min(len(entries), 7)) if whole_row else 1, columnspacing=1.2, borderaxespad=0)
 
 
 def label_figure(figure, experiment, note):
-    """The title, with the scale if it is not the full one, and a line below that says what is drawn."""
-    mark = MARKS.get(experiment.scale, experiment.scale)
-    title = "\n".join(filter(None, (experiment.title, mark)))
-    figure.suptitle(title, fontsize=9, fontweight="bold", color="#A00000" if mark else "black")
+    """The title, below it in red what keeps this from being the paper's experiment, and at the foot what is drawn."""
+    title = f"{experiment.title}\n[{experiment.mark}]" if experiment.mark else experiment.title
+    figure.suptitle(title, fontsize=9, fontweight="bold", color="#A00000" if experiment.mark else "black")
     figure.supxlabel(note, fontsize=7, color=GREY)
 
 
@@ -92,4 +102,5 @@ def line_with_band(axes, x, mean, low, high, **look):
 
 def in_thousands(axis):
     """50,000 → 50k."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"))

@@ -1,4 +1,4 @@
-"""Pairs of runs that differ in one training example: how far their preconditioners and weights are apart, epoch by epoch."""
+"""Pairs of runs that differ in one training example: how far their preconditioners and weights are apart."""
 
 import numpy
 import pandas
@@ -10,7 +10,8 @@ from .experiment import fact, mean_and_error
 
 # Options in which twins may differ: the example itself, and what has no influence on the arithmetic.
 FREE = {"replace-example", "out", "data-dir", "device", "threads", "graph", "record", "save-every"}
-COLUMNS = ("preconditioner", "preconditioner_relative", "preconditioner_typical", "preconditioner_with_lr", "weights", "weights_relative")
+COLUMNS = ("preconditioner", "preconditioner_relative", "preconditioner_typical", "preconditioner_with_lr", "weights",
+           "weights_relative")
 
 
 def options_of(run):
@@ -34,20 +35,25 @@ def distances(pairs):
 
 def preconditioner_distances(run, twin):
     """‖P_t − P'_t‖₁ behind each epoch, also divided by ‖P_t‖₁, and multiplied by the epoch's η; typical: the median of
-    |P_j − P'_j| / P_j. An input that was never active has P = 1/ε, which moves nothing but outweighs all others: it is left out."""
+    |P_j − P'_j| / P_j. An input that was never active has P = 1/ε, which moves nothing but outweighs all others: it is
+    left out."""
     ours, theirs = (one.statistic("preconditioner").set_index("epoch").drop(columns="step") for one in (run, twin))
     if list(ours.columns) != list(theirs.columns):
         raise RunError(f"{twin.directory}: its preconditioner has other inputs than that of {run.directory}")
     epochs = ours.index.intersection(theirs.index)
     ours, theirs = ours.loc[epochs], theirs.loc[epochs]
-    active = (ours * run.options.get("eps", 0) < 0.5) & (theirs * run.options.get("eps", 0) < 0.5)
+    epsilon = run.options.get("eps", 0)
+    active = (ours * epsilon < 0.5) & (theirs * epsilon < 0.5)
     ours, difference = ours[active], (ours - theirs)[active].abs()
     distance = difference.sum(axis=1)
     return pandas.DataFrame({
-        "preconditioner": distance, "preconditioner_relative": distance / ours.sum(axis=1),
+        "preconditioner": distance,
+        "preconditioner_relative": distance / ours.sum(axis=1),
         "preconditioner_typical": (difference / ours).median(axis=1),
         "preconditioner_with_lr": distance * run.metrics.set_index("epoch")["lr"].reindex(epochs),
-        "inputs": active.sum(axis=1), "inputs_left_out": (~active).sum(axis=1)}).reset_index()
+        "inputs": active.sum(axis=1),
+        "inputs_left_out": (~active).sum(axis=1),
+    }).reset_index()
 
 
 def weight_distances(run, twin):
@@ -71,7 +77,8 @@ def draw(preconditioners, weights, table, look):
             by_epoch = table.groupby("epoch")[column]
             if by_epoch.ngroups and by_epoch.max().max() > 0:
                 mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
-                style.line_with_band(axes, mean.index, mean, low, high, **(look | {"linestyle": dashes, "linewidth": 1.0}))
+                style.line_with_band(axes, mean.index, mean, low, high,
+                                     **(look | {"linestyle": dashes, "linewidth": 1.0}))
                 axes.set_yscale("log")
         if len(table) and not axes.get_legend_handles_labels()[0]:
             axes.plot([], [], color=style.GREY, label=f"$\\Vert {symbol} - {symbol}'\\Vert $")
@@ -86,6 +93,6 @@ def facts(name, table):
     found = {}
     for column in COLUMNS:
         mean, error = mean_and_error(last[column])
-        found[f"twins, {column.replace('_', ' ')}, last epoch: {name}"] = fact(mean, len(last), se=error,
-                                                                              largest=table[column].max())
+        key = f"twins, {column.replace('_', ' ')}, last epoch: {name}"
+        found[key] = fact(mean, len(last), se=error, largest=table[column].max())
     return found

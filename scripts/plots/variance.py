@@ -61,21 +61,26 @@ def thinned(values, points, reduce):
 
 
 def per_epoch(experiment, names):
-    """The table behind the pictures: per group, layer and epoch the mean over steps and runs, the smallest and the largest unit."""
+    """The table behind the pictures: per group, layer and epoch the mean, the smallest and the largest unit."""
     rows = []
     for group in experiment.groups:
         tables = pandas.concat([_read(run) for run in group.runs.values()])
         by_epoch = tables.groupby("epoch")
         for layer in names:
-            rows.append(pandas.DataFrame({
-                "group": experiment.label(group), "layer": layer,
-                "mean": by_epoch[f"{layer} mean"].mean(), "smallest": by_epoch[f"{layer} smallest"].min(),
-                "largest": by_epoch[f"{layer} largest"].max(), "n": group.n}).reset_index())
+            table = pandas.DataFrame({
+                "group": experiment.label(group),
+                "layer": layer,
+                "mean": by_epoch[f"{layer} mean"].mean(),
+                "smallest": by_epoch[f"{layer} smallest"].min(),
+                "largest": by_epoch[f"{layer} largest"].max(),
+                "n": group.n,
+            })
+            rows.append(table.reset_index())
     return pandas.concat(rows, ignore_index=True)
 
 
 def smallest_shares(experiment, names, hero="adaact"):
-    """Facts for the claim that AdaAct's variances are the smallest: the share of steps, over the seeds that all groups have."""
+    """For the claim that AdaAct's variances are the smallest: in which share of the steps, over the common seeds."""
     ours = next((group for group in experiment.groups if group.option("optim") == hero), None)
     others = [group for group in experiment.groups if group is not ours]
     if ours is None or not others:
