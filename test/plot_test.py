@@ -142,7 +142,7 @@ class Runs(Case):
 
     def test_without_tensorboard_it_says_how_to_install_it(self):
         generator.write_run(self.out / "a")
-        with mock.patch.dict(sys.modules, {"tensorboard": None}):
+        with mock.patch.dict(sys.modules, {"tensorboard.summary.writer.event_file_writer": None}):
             with self.assertRaisesRegex(actgrad_runs.RunError, "pip install"):
                 actgrad_runs.to_tensorboard(self.out)
         self.assertFalse((self.out / "tensorboard").exists())
