@@ -224,7 +224,7 @@ class Figures(Case):
         experiment = Experiment(folder)
         self.assertEqual([experiment.legend_label(group) for group in experiment.groups],
                          ["SGD (n = 2)", "Adam (n = 3)"])
-        self.assertIn("not run yet: Adan", experiment.note("mean"))
+        self.assertIn("no finished run: Adan", experiment.note("mean"))
         accuracy = [run.metrics["test_accuracy"].iloc[-1] for run in experiment.groups[0].runs.values()]
         self.assertAlmostEqual(facts["last accuracy: SGD"]["value"], numpy.mean(accuracy), 3)
         self.assertAlmostEqual(facts["last accuracy: SGD"]["se"], abs(accuracy[0] - accuracy[1]) / 2, 3)
@@ -349,6 +349,10 @@ class Figures(Case):
             [actgrad_runs.load(self.out / f"runs/f-0-seed{seed}").metrics["train_seconds"].sum() for seed in (0, 1)])
         self.assertAlmostEqual(table["train_seconds"].iloc[5], seconds, 2)
         self.assertIn("last accuracy: CIFAR-100, ResNet-34, SGD", facts)
+        loss = facts["last accuracy, CIFAR-10, ResNet-20 minus CIFAR-100, ResNet-34: SGD"]
+        last = {name: facts[f"last accuracy: {name}"] for name in ("CIFAR-10, ResNet-20, SGD", "CIFAR-100, ResNet-34, SGD")}
+        self.assertAlmostEqual(loss["value"], numpy.subtract(*(one["value"] for one in last.values())), 2)
+        self.assertAlmostEqual(loss["se"], numpy.hypot(*(one["se"] for one in last.values())), 3)
 
     def test_heat_map(self):
         groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)
@@ -361,6 +365,9 @@ class Figures(Case):
         self.assertEqual(len(table), 5)
         self.assertEqual(table["exponent"].count(), 4)
         self.assertEqual(facts["highest last accuracy"]["n"], 2)
+        curves = [group.curve("test_accuracy")["mean"] for group in Experiment(folder).groups]
+        self.assertAlmostEqual(table["distance_to_SGD"].iloc[0], (curves[0] - curves[-1]).abs().mean(), 3)
+        self.assertEqual(table["distance_to_SGD"].iloc[-1], 0)
 
 
 if __name__ == "__main__":

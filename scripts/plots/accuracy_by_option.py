@@ -36,14 +36,15 @@ def draw(experiment):
         left.plot([], [], "o", color=style.GREY, markerfacecolor=fill, markersize=4.5, label=text)
     left.legend(loc="best")
 
-    right.set(xlabel="epoch", ylabel="test accuracy (%)", title="Over the epochs", xlim=(0, None),
+    style.epochs(right)
+    right.set(ylabel="test accuracy (%)", title="Over the epochs", xlim=(0, None),
               ylim=view_of([group.curve(METRIC)["mean"] for group in groups]))
     prefix = {"exponent": "p = "}.get(option, "")
     for group, look in zip(groups, looks):
         text = value_text(group, option).replace("\n", " ")
         count = "" if experiment.equal_n() else f" (n = {group.n})"
         right.plot([], [], label=(prefix if is_number(group, option) else "") + text + count, **look)
-    right.legend(loc="lower right", ncol=2)
+    right.legend(loc="best", ncol=2)
     style.label_figure(figure, experiment,
                        experiment.note("mean over runs", "bar and band: standard error", "per point and curve"))
 

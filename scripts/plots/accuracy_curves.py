@@ -1,8 +1,10 @@
 """Figures 6 and 7: test accuracy per epoch and per second of training, a panel per setting, a curve per group."""
 
+import numpy
+
 from . import style
 from .curves import METRIC, accuracy_table, draw_accuracy, final_facts, view_of
-from .experiment import Picture
+from .experiment import Picture, fact
 
 SMOOTH = 5  # epochs around each that are averaged where many long curves would hide each other
 
@@ -34,7 +36,8 @@ def draw(experiment):
             mark_paper(axes[i], experiment, group, look)
             if with_seconds:
                 draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
-        axes[i].set(title=panel_title(title, axis, columns), xlabel="epoch", ylim=views[i], xlim=(0, None))
+        style.epochs(axes[i])
+        axes[i].set(title=panel_title(title, axis, columns), ylim=views[i], xlim=(0, None))
         if with_seconds:
             axes[len(panels) + i].set(xlabel="training time (s)", ylim=views[i], xlim=(0, None))
             style.in_thousands(axes[len(panels) + i].xaxis)
@@ -44,7 +47,24 @@ def draw(experiment):
     what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
     with_paper = experiment.scale == "full" and any(group.paper for group in experiment.groups)
     style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * with_paper)
-    return Picture(figure, {"": accuracy_table(experiment)}, final_facts(experiment))
+    facts = final_facts(experiment) | panel_facts(experiment, panels, axis)
+    return Picture(figure, {"": accuracy_table(experiment)}, facts)
+
+
+def panel_facts(experiment, panels, axis):
+    """Of two panels, such as with and without batch normalisation: what each curve loses from the first to the second."""
+    if len(panels) != 2:
+        return {}
+    (first, before), (second, after) = panels.items()
+    facts = {}
+    for group in before:
+        name = experiment.label(group, without=[axis])
+        other = next((one for one in after if experiment.label(one, without=[axis]) == name), None)
+        if other:
+            (mean, error), (other_mean, other_error) = group.final(METRIC), other.final(METRIC)
+            facts[f"last accuracy, {first} minus {second}: {name}"] = fact(
+                mean - other_mean, min(group.n, other.n), se=numpy.hypot(error, other_error))
+    return facts
 
 
 def panel_title(label, axis, columns):

@@ -38,7 +38,8 @@ def draw(experiment):
              title="Activation variance, all iterations")
     left.legend(loc="upper left", ncol=1)
     headroom(left)
-    right.set(xlabel="epoch", ylabel="test accuracy (%)", title="Test accuracy")
+    style.epochs(right)
+    right.set(ylabel="test accuracy (%)", title="Test accuracy")
     style.label_figure(figure, experiment,
                        experiment.note("mean over runs", "bar and band: standard error", "per bar and curve"))
 

@@ -97,7 +97,7 @@ class Experiment:
         """The line below a picture: what is drawn, what shows the error, of how many runs."""
         n = f"n = {min(group.n for group in self.groups)}{'' if self.equal_n() else ' or more'} {per}"
         shown = error if any(group.n > 1 for group in self.groups) else ""
-        missing = f"not run yet: {', '.join(self.missing)}" if self.missing else ""
+        missing = f"no finished run: {', '.join(self.missing)}" if self.missing else ""
         return "; ".join(filter(None, (what, shown, n, missing)))
 
 

@@ -41,7 +41,7 @@ def draw(experiment):
     note = experiment.note("last epoch, mean over runs", "±: standard error", "per cell")
     style.label_figure(figure, experiment, (f"For comparison: {beside}\n" if beside else "") + note)
 
-    rows = [row_of(experiment, group, options if group in cells else ()) for group in experiment.groups]
+    rows = [row_of(experiment, group, options if group in cells else (), references) for group in experiment.groups]
     table = pandas.DataFrame(rows)
     best = table.loc[table["last"].idxmax()]
     facts = {"highest last accuracy": fact(best["last"], best["n"], group=best["group"], se=best["last_se"])}
@@ -72,7 +72,10 @@ def sort_key(value):
 def text_of(cells, option, value):
     if option == "exponent":
         return value_text(next(group for group in cells if group.option(option) == value), option).replace("\n", " ")
-    return f"{value:g}".replace("e-0", "e-") if isinstance(value, (int, float)) else str(value)
+    if not isinstance(value, (int, float)) or value == 0 or abs(value) >= 0.01:
+        return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def axis_text(option):
@@ -90,10 +93,15 @@ def reference_text(experiment, group):
     return f"{style.optimizer_of(group) or experiment.label(group)} {mean:.1f}{spread}"
 
 
-def row_of(experiment, group, options):
+def row_of(experiment, group, options, references):
+    """Its options, final accuracies, and how far its accuracy is from each reference's in the mean over the epochs."""
     last, last_error = group.final(METRIC)
     best, best_error = group.final(METRIC, max)
     train, train_error = group.final("train_accuracy")
     values = {"last": last, "last_se": last_error, "best": best, "best_se": best_error,
               "last_train": train, "last_train_se": train_error, "n": group.n}
+    curve = group.curve(METRIC)["mean"]
+    for reference in references:
+        distance = (curve - reference.curve(METRIC)["mean"]).abs().mean()
+        values[f"distance_to_{style.optimizer_of(reference)}"] = distance
     return {"group": experiment.label(group)} | {option: group.option(option) for option in options} | values

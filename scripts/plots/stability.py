@@ -94,7 +94,7 @@ def draw_change(axes, rates, look):
 def draw_pieces(axes, columns, reduce, look):
     shortest = min(map(len, columns))
     pieces = [thinned(column[:shortest], POINTS, reduce) for column in columns]
-    steps, values = pieces[0][0], numpy.stack([piece[1] for piece in pieces])
+    steps, values = pieces[0][0] + 1, numpy.stack([piece[1] for piece in pieces])
     style.line_with_band(axes, steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0),
                          **(look | {"linewidth": 0.8}))
 
@@ -118,8 +118,10 @@ def finish(axes):
     change.set(title="Change from step to step", ylabel="L$_1$ norm", yscale="log")
     change.plot([], [], color=style.GREY, label="$\\eta_t P_t - \\eta_{t-1} P_{t-1}$")
     change.plot([], [], color=style.GREY, linestyle=style.DASHES[1], label="$P_t - P_{t-1}$")
-    preconditioners.set(title="Twins: preconditioners", xlabel="epoch", ylabel="L$_1$ norm")
-    weights.set(title="Twins: weights", xlabel="epoch", ylabel="L$_2$ norm")
+    preconditioners.set(title="Twins: preconditioners", ylabel="L$_1$ norm")
+    weights.set(title="Twins: weights", ylabel="L$_2$ norm")
+    for panel in (preconditioners, weights):
+        style.epochs(panel)
     for panel in (increase, change):
         panel.set_xlabel("iteration")
         style.in_thousands(panel.xaxis)

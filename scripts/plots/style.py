@@ -7,7 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as pyplot
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDTH = 7.0  # inches: the text width of a two-column page
 GREY = "#606060"
@@ -98,6 +98,12 @@ def label_figure(figure, experiment, note):
 def line_with_band(axes, x, mean, low, high, **look):
     axes.plot(x, mean, **look)
     axes.fill_between(x, low, high, color=look["color"], alpha=0.18, linewidth=0)
+
+
+def epochs(axes):
+    """The horizontal axis counts epochs: in whole numbers."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def in_thousands(axis):
