@@ -108,7 +108,10 @@ const std::vector<Command>& commands() {
       {"list", "the experiments that there are", list_experiments},
       {"show", "NAME: its runs, with every option and where it comes from", show_experiment},
       {"run", "NAME… --out DIR: does the runs and tabulates them", run_experiments},
-      {"status", "--out DIR: how far each run is", show_status}};
+      {"status", "--out DIR: how far each run is", show_status},
+      {"report", "--out DIR: tables, pictures and one HTML page", write_report},
+      {"sweep", "--out DIR --OPTION VALUE,VALUE…: a grid over any options of train", sweep},
+      {"compare", "DIR…: any run directories side by side", compare}};
   return list;
 }
 

@@ -20,6 +20,9 @@ int list_experiments(const Arguments& arguments);
 int show_experiment(const Arguments& arguments);
 int run_experiments(const Arguments& arguments);
 int show_status(const Arguments& arguments);
+int write_report(const Arguments& arguments);
+int sweep(const Arguments& arguments);
+int compare(const Arguments& arguments);
 
 // What the commands that train share: --jobs, --data-dir, --device, --retry.
 CommandLineGroup running_group();

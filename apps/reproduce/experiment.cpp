@@ -195,10 +195,14 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   file.expect_object(known);
 
   Experiment experiment;
-  if (borrows)
-    experiment = find_experiment(file.at("same-runs-as").text());
-  else
+  if (borrows) {
+    const std::string other = file.at("same-runs-as").text();
+    if (!embedded::experiments(other + suffix).data())
+      file.at("same-runs-as").fail(unknown_name("experiment", other, experiment_names()));
+    experiment = find_experiment(other);
+  } else {
     parse_runs(experiment, file);
+  }
   experiment.name = name;
   experiment.title = file.has("title") ? file.at("title").text() : name;
   experiment.source = file.has("source") ? file.at("source").text() : experiment.source;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "apps/reproduce/table.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 
@@ -11,6 +12,15 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* plan_file = "experiment.json";
+
+std::string markdown(const Plan& plan, const Evaluated& experiment, const RunStore& store) {
+  std::string text = "# " + plan.title + "\n\n" + (plan.mark.empty() ? "" : "**" + plan.mark + "**\n\n") + plan.source +
+                     "\n\n" + (plan.notes.empty() ? "" : plan.notes + "\n\n");
+  for (const Table& table : {summary_table(experiment), result_table(experiment), missing_table(experiment, store),
+                             option_table(experiment), provenance_table(experiment, store)})
+    if (!table.rows.empty()) text += to_markdown(table);
+  return text;
+}
 
 }  // namespace
 
@@ -35,6 +45,10 @@ void write_outputs(const Plan& plan, const RunStore& store) {
     entry["status"] = name_of(store.status(run));
   });
   write_file_atomically(folder + "/" + plan_file, json.dump(1) + "\n");
+  const Evaluated experiment = evaluate(plan, store);
+  write_file_atomically(folder + "/table.csv", to_csv(number_table(experiment)));
+  write_file_atomically(folder + "/table.md", markdown(plan, experiment, store));
+  write_file_atomically(folder + "/curves.csv", to_csv(curve_table(experiment)));
 }
 
 }  // namespace actgrad::reproduce

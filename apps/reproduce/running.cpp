@@ -5,12 +5,24 @@
 #include <filesystem>
 
 #include "apps/reproduce/outputs.h"
+#include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/signals.h"
 #include "apps/training/training_options.h"
 #include "kernels/parallel.h"
 
 namespace actgrad::reproduce {
+namespace {
+
+// What there is of a plan's results.
+void print_results(const Plan& plan, const RunStore& store) {
+  const Table table = result_table(evaluate(plan, store));
+  std::vector<std::vector<std::string>> rows = {table.header};
+  rows.insert(rows.end(), table.rows.begin(), table.rows.end());
+  std::printf("\n%s\n%s\n%s", plan.title.c_str(), table.title.c_str(), columns(rows).c_str());
+}
+
+}  // namespace
 
 CommandLineGroup running_group() {
   return {"Running",
@@ -53,7 +65,10 @@ int run_plans(const std::vector<Plan>& plans, const std::string& out, const Sele
   if (outcome.interrupted > 0) text += ", " + std::to_string(outcome.interrupted) + " interrupted";
   if (outcome.elsewhere > 0) text += ", " + std::to_string(outcome.elsewhere) + " under way elsewhere";
   std::printf("%s\n", text.c_str());
-  for (const Plan& plan : plans) std::printf("results: %s/%s\n", store.out().c_str(), plan.name.c_str());
+  for (const Plan& plan : plans) print_results(plan, store);
+  std::printf("\nfiles in:");
+  for (const Plan& plan : plans) std::printf(" %s/%s", store.out().c_str(), plan.name.c_str());
+  std::printf("; pictures and a page: reproduce report --out %s\n", store.out().c_str());
   return outcome.complete() ? 0 : 1;
 }
 
