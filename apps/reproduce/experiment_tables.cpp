@@ -249,7 +249,7 @@ Table provenance_table(const Evaluated& experiment, const RunStore& store) {
   for (const Group& group : experiment.plan->groups) {
     for (const PlannedRun& run : group.runs) {
       const RunFolder* folder = store.find(run);
-      if (!folder || !is_finished(*folder)) continue;
+      if (!folder || !folder->finished) continue;
       const Json& config = folder->config;
       const Json machine = config.value("machine", Json::object());
       std::string device = config.at("options").value("device", "");

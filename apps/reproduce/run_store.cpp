@@ -41,9 +41,14 @@ Json default_of(const std::string& name, const Json& identity) {
   return {};
 }
 
+// Options in which most runs differ.
+std::string key_of(const Json& options) {
+  std::string key;
+  for (const char* name : {"seed", "optim", "model", "data", "epochs"}) key += options.value(name, Json()).dump() + " ";
+  return key;
+}
+
 bool same_options(const Json& identity, const Json& options) {
-  for (const char* first : {"seed", "optim", "model", "data"})  // most differ here
-    if (!options.contains(first) || options.at(first) != identity.at(first)) return false;
   for (const auto& [name, value] : identity.items())
     if (value != (options.contains(name) ? options.at(name) : default_of(name, identity))) return false;
   return true;
@@ -94,11 +99,6 @@ Json read_summary(const std::string& directory) {
   return summary.is_object() ? summary : Json::object();
 }
 
-bool is_finished(const RunFolder& folder) {
-  return read_summary(folder.path).value("epochs", std::int64_t{-1}) ==
-         folder.config.at("options").value("epochs", std::int64_t{0});
-}
-
 RunStore::RunStore(std::string out) : out_(std::move(out)) {
   while (out_.size() > 1 && out_.back() == '/') out_.pop_back();
   refresh();
@@ -109,18 +109,24 @@ void RunStore::refresh() {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(out_ + "/runs", error)) {
     const Json config = read_object(entry.path() / "config.json");
-    if (config.is_object() && config.contains("options")) folders_.push_back({entry.path().string(), config});
+    if (!config.is_object() || !config.contains("options")) continue;
+    const Json& options = config.at("options");
+    const std::string path = entry.path().string();
+    const bool finished =
+        read_summary(path).value("epochs", std::int64_t{-1}) == options.value("epochs", std::int64_t{0});
+    folders_.emplace(key_of(options), RunFolder{path, config, finished});
   }
-  std::sort(folders_.begin(), folders_.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
 }
 
 const RunFolder* RunStore::find(const PlannedRun& run) const {
   const RunFolder* best = nullptr;
   std::size_t best_epochs = 0;
-  for (const RunFolder& folder : folders_) {
+  const auto [begin, end] = folders_.equal_range(key_of(run.identity));
+  for (auto entry = begin; entry != end; ++entry) {
+    const RunFolder& folder = entry->second;
     const Json& options = folder.config.at("options");
     if (!same_options(run.identity, options) || !recorded(run, options)) continue;
-    if (is_finished(folder)) return &folder;
+    if (folder.finished) return &folder;
     const std::size_t epochs = read_metrics(folder.path).size();
     if (best && epochs <= best_epochs) continue;
     best = &folder;
@@ -131,7 +137,7 @@ const RunFolder* RunStore::find(const PlannedRun& run) const {
 
 RunStatus RunStore::status(const PlannedRun& run) const {
   const RunFolder* folder = find(run);
-  if (folder && is_finished(*folder)) return RunStatus::finished;
+  if (folder && folder->finished) return RunStatus::finished;
   if (is_locked(log(run.name)) || (folder && is_locked(folder->path + "/lock"))) return RunStatus::running;
   if (fs::exists(failure(run.name))) return RunStatus::failed;
   return folder ? RunStatus::interrupted : RunStatus::waiting;

@@ -6,8 +6,9 @@
 namespace actgrad::reproduce {
 
 struct RunFolder {
-  std::string path;  // OUT/runs/NAME
-  Json config;       // config.json
+  std::string path;       // OUT/runs/NAME
+  Json config;            // config.json
+  bool finished = false;  // all epochs are done: train writes the summary that says so last
 };
 
 enum class RunStatus { waiting, running, interrupted, finished, failed };
@@ -23,8 +24,6 @@ struct Epoch {
 std::vector<Epoch> read_metrics(const std::string& directory);
 // summary.json; an empty object if there is none.
 Json read_summary(const std::string& directory);
-// Whether all epochs are done: train writes the summary last.
-bool is_finished(const RunFolder& folder);
 
 class RunStore {
  public:
@@ -43,7 +42,7 @@ class RunStore {
 
  private:
   std::string out_;
-  std::vector<RunFolder> folders_;
+  std::multimap<std::string, RunFolder> folders_;  // by a few of their options, to find them fast
 };
 
 // A lock (flock) on a file, given up with the object; processes that were started with the file open hold it too.

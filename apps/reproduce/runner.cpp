@@ -108,9 +108,9 @@ class Runner {
     if (!log.held()) return false;
     store_.refresh();
     const RunFolder* folder = store_.find(run);
-    if (folder && !is_finished(*folder) && is_locked(folder->path + "/lock")) return false;
+    if (folder && !folder->finished && is_locked(folder->path + "/lock")) return false;
     // The lock is ours, so it does not count as somebody's work.
-    if (folder && is_finished(*folder)) return ++outcome_.finished, true;
+    if (folder && folder->finished) return ++outcome_.finished, true;
     if (fs::exists(store_.failure(run.name)) && !options_.retry) return ++outcome_.failed, true;
     fs::remove(store_.failure(run.name));
     std::vector<std::string> words = {program_folder() + "/train"};
@@ -176,7 +176,7 @@ class Runner {
     const int code = job.process.wait();
     store_.refresh();
     const RunFolder* folder = store_.find(job.run);
-    if (code == 0 && folder && is_finished(*folder)) {
+    if (code == 0 && folder && folder->finished) {
       ++outcome_.finished;
       progress_.finished(job.run, *folder, std::chrono::duration<double>(Clock::now() - job.started).count());
     } else if (code == 128 + SIGTERM || code == 128 + SIGINT) {

@@ -264,6 +264,27 @@ TEST_CASE("killed at random points and started again, the table is the same") {
   check_code(run("reproduce", request + out), 0);
   CHECK(table_without_times(out) == table_without_times(folder.file("whole")));
   CHECK(contents(out + "/own/curves.csv") == contents(folder.file("whole/own/curves.csv")));
+
+  // Killed before it had written what it is: a directory that is no run yet.
+  for (const Json& entry : experiment_json(out)["groups"][0]["runs"]) {
+    const std::string directory = folder.file("early/runs/" + entry["name"].get<std::string>());
+    fs::create_directories(directory);
+    write(directory + "/config.json.tmp-1-0", "{");
+    write(directory + "/lock", "");
+  }
+  check_code(run("reproduce", request + folder.file("early")), 0);
+  CHECK(table_without_times(folder.file("early")) == table_without_times(out));
+}
+
+TEST_CASE("in a terminal one line shows the whole") {
+  TemporaryFolder folder;
+  write(folder.file("own.json"), small_experiment);
+  const Result result =
+      run("reproduce", "run " + folder.file("own.json") + " --out " + folder.file("out"), {.terminal = true});
+  check_code(result, 0);
+  CHECK(result.out.find("\r0/4 runs  mlp-synthetic-adaact-") != std::string::npos);
+  CHECK(result.out.find("\r3/4 runs") != std::string::npos);
+  CHECK(result.out.find("  eta 0:") != std::string::npos);
 }
 
 TEST_CASE("a signal stops the runs, which save their states") {
