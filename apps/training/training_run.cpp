@@ -110,6 +110,7 @@ class Run {
     if (trainer_.state().epoch == 0 && trainer_.state().batch == 0) save_covariance();
     save_state();
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));
+    if (trainer_.state().epoch > 0) save_summary();  // a process killed before it may have left an older one
     Progress progress(trainer_);
     trainer_.on_step = [&] { progress.step(); };
     trainer_.on_epoch = [&](const EpochMetrics& metrics) {
@@ -148,18 +149,24 @@ class Run {
     save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
   }
 
-  // The checkpoint comes last: a process killed before it repeats the epoch, and writes the same files again.
+  // The checkpoint comes after the other files: a process killed before it repeats the epoch, and writes the same
+  // again. The summary comes last: once it says that all epochs are done, everything is there.
   void save_epoch() {
     const TrainingState& state = trainer_.state();
     model_->save(directory_->file("model.safetensors"));
     if (state.best()->epoch == state.epoch) model_->save(directory_->file("best.safetensors"));
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(state.history));
-    write_file_atomically(directory_->file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
     for (StepFile& file : step_files_) file.append(state.epoch, trainer_.steps_per_epoch(), /*complete=*/true);
     if (state.epoch == 1 || state.epoch == config_.run.integer("epochs")) save_covariance();
     if (const std::int64_t every = config_.run.integer("save-every"); every > 0 && state.epoch % every == 0)
       model_->save(directory_->file(epoch_file(state.epoch)));
     save_state();
+    save_summary();
+  }
+
+  void save_summary() {
+    write_file_atomically(directory_->file("summary.json"),
+                          summary_json(config_, *model_, *optimizer_, trainer_.state()));
   }
 
   // In the middle of an epoch no loss has been computed yet from the latest weights.
