@@ -224,7 +224,7 @@ class Figures(Case):
         experiment = Experiment(folder)
         self.assertEqual([experiment.legend_label(group) for group in experiment.groups],
                          ["SGD (n = 2)", "Adam (n = 3)"])
-        self.assertIn("no finished run: Adan", experiment.note("mean"))
+        self.assertIn("(Adam: 3); no finished run: Adan", experiment.note("mean"))
         accuracy = [run.metrics["test_accuracy"].iloc[-1] for run in experiment.groups[0].runs.values()]
         self.assertAlmostEqual(facts["last accuracy: SGD"]["value"], numpy.mean(accuracy), 3)
         self.assertAlmostEqual(facts["last accuracy: SGD"]["se"], abs(accuracy[0] - accuracy[1]) / 2, 3)

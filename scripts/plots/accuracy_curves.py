@@ -17,23 +17,26 @@ def draw(experiment):
     with_seconds = bool(experiment.picture.get("seconds"))
     columns = min(len(panels), 4)
     height = 2.0 if columns > 2 else 2.4
-    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height, legend=True)
-
     names = {}  # legend text → the first group with it; the same text has the same look in every panel
     for group in experiment.groups:
-        names.setdefault(experiment.legend_label(group, without=[axis]), group)
+        names.setdefault(experiment.label(group, without=[axis]), group)
     looks = dict(zip(names, style.looks(names.values())))
+    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height, legend=names)
     longest = max(len(group.curve(METRIC)) for group in experiment.groups)
     smooth = SMOOTH if longest >= 100 and max(map(len, panels.values())) > 3 else 1
 
-    views = common_views([view_of([group.curve(METRIC)["mean"] for group in groups]) for groups in panels.values()])
+    papers = experiment.scale == "full" and any(group.paper for group in experiment.groups)
+    views = common_views([view_of([group.curve(METRIC)["mean"] for group in groups],
+                                  [group.paper["mean"] for group in groups if papers and group.paper])
+                          for groups in panels.values()])
     for i, (title, groups) in enumerate(panels.items()):
         # The first group, the method itself, is drawn last: above the others.
         for group in reversed(groups):
-            name = experiment.legend_label(group, without=[axis])
+            name = experiment.label(group, without=[axis])
             look = looks[name] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
             draw_accuracy(axes[i], group, look, smooth=smooth)
-            mark_paper(axes[i], experiment, group, look)
+            if papers and group.paper:
+                mark_paper(axes[i], group.paper["mean"], look)
             if with_seconds:
                 draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
         style.epochs(axes[i])
@@ -43,10 +46,9 @@ def draw(experiment):
             style.in_thousands(axes[len(panels) + i].xaxis)
     for i in range(0, len(axes), columns):
         axes[i].set_ylabel("test accuracy (%)")
-    style.legend(place, list(looks.items()))
+    style.legend(place, list(looks), looks.values())
     what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
-    with_paper = experiment.scale == "full" and any(group.paper for group in experiment.groups)
-    style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * with_paper)
+    style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * papers)
     facts = final_facts(experiment) | panel_facts(experiment, panels, axis)
     return Picture(figure, {"": accuracy_table(experiment)}, facts)
 
@@ -82,8 +84,7 @@ def common_views(views):
     return [(min(bottom for bottom, _ in views), max(tops))] * len(views)
 
 
-def mark_paper(axes, experiment, group, look):
-    """At the right edge, what the paper reached at this length."""
-    if experiment.scale == "full" and group.paper:
-        axes.plot([1.0], [group.paper["mean"]], marker="<", markersize=4, color=look["color"], clip_on=False,
-                  transform=axes.get_yaxis_transform())
+def mark_paper(axes, accuracy, look):
+    """Right of the panel, what the paper reached at this length."""
+    axes.plot([1.025], [accuracy], marker="<", markersize=3, color=look["color"], clip_on=False,
+              transform=axes.get_yaxis_transform())

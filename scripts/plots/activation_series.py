@@ -27,8 +27,8 @@ def draw_layers(experiment, names, with_units):
     if experiment.picture.get("layers_mean"):
         titles.append("mean over the hidden layers")
     columns = 2 if len(titles) <= 4 else 3 if len(titles) <= 6 else 4
-    several = len(experiment.groups) > 1
-    figure, axes, *place = style.panels(len(titles), columns, height=1.75, legend=several)
+    texts = [experiment.legend_label(group) for group in experiment.groups] if len(experiment.groups) > 1 else []
+    figure, axes, *place = style.panels(len(titles), columns, height=1.75, legend=texts)
     looks = style.looks(experiment.groups)
     for group, look in zip(experiment.groups, looks):
         for panel, layer in zip(axes, names):
@@ -38,8 +38,8 @@ def draw_layers(experiment, names, with_units):
     label_panels(axes, titles, columns, ["activation variance"] * len(titles))
     for panel in axes:
         panel.set_ylim(visible_range([panel]))
-    if several:
-        style.legend(*place, [(experiment.legend_label(group), look) for group, look in zip(experiment.groups, looks)])
+    if texts:
+        style.legend(*place, texts, looks)
     return figure
 
 

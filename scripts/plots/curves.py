@@ -47,10 +47,11 @@ def final_facts(experiment):
     return facts
 
 
-def view_of(curves):
-    """(bottom, top) of an accuracy axis without the first climb: where curves end, and most are after a tenth."""
-    top = max(curve.max() for curve in curves)
+def view_of(curves, marks=()):
+    """(bottom, top) of an accuracy axis without the first climb: where curves end, and most are after a tenth.
+    marks: single values that must be in it too."""
+    top = max([curve.max() for curve in curves] + list(marks))
     on_the_way = [curve.iloc[len(curve) // 10:].quantile(0.05) for curve in curves]
-    bottom = min(min(curve.iloc[-1] for curve in curves), numpy.quantile(on_the_way, 0.25))
+    bottom = min([curve.iloc[-1] for curve in curves] + list(marks) + [numpy.quantile(on_the_way, 0.25)])
     space = 0.05 * (top - bottom) or 1.0
     return bottom - space, top + space

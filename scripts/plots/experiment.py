@@ -85,17 +85,19 @@ class Experiment:
         differing = [name for name in names if len({other.labels.get(name) for other in among}) > 1]
         return ", ".join(group.labels[name] for name in differing or names)
 
-    def legend_label(self, group, without=()):
+    def legend_label(self, group):
         """… and, where the groups have different numbers of runs, how many it has."""
-        text = self.label(group, without=without)
-        return text if self.equal_n() else f"{text} (n = {group.n})"
+        return self.label(group) if self.equal_n() else f"{self.label(group)} (n = {group.n})"
 
     def equal_n(self):
         return len({group.n for group in self.groups}) == 1
 
     def note(self, what, error="band: standard error", per="per curve"):
         """The line below a picture: what is drawn, what shows the error, of how many runs."""
-        n = f"n = {min(group.n for group in self.groups)}{'' if self.equal_n() else ' or more'} {per}"
+        counts = [group.n for group in self.groups]
+        usual = max(set(counts), key=counts.count)
+        others = ", ".join(f"{self.label(group)}: {group.n}" for group in self.groups if group.n != usual)
+        n = f"n = {usual} {per}" + (f" ({others})" if others else "")
         shown = error if any(group.n > 1 for group in self.groups) else ""
         missing = f"no finished run: {', '.join(self.missing)}" if self.missing else ""
         return "; ".join(filter(None, (what, shown, n, missing)))

@@ -22,7 +22,8 @@ def draw(experiment):
     pairs = [twins.of(group, [other for other in experiment.groups if is_twin(other)]) for group in groups]
     names = [name_of(experiment, group, groups) for group in groups]
     looks = schedule_looks(groups)
-    figure, axes, above = style.panels(4, 2, height=2.1, legend=True)
+    texts = [f"{name} (n = {group.n}, twins: {len(pair)})" for name, group, pair in zip(names, groups, pairs)]
+    figure, axes, place = style.panels(4, 2, height=2.1, legend=texts)
     increase, change, preconditioners, weights = axes
 
     facts, tables, verdicts = {}, [], []
@@ -45,9 +46,7 @@ def draw(experiment):
     for i, (text, colour) in enumerate(verdicts):
         increase.text(0.98, 0.97 - 0.09 * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7,
                       color=colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-    entries = [(f"{name} (n = {group.n}, twins: {len(pair)})", look)
-               for name, group, pair, look in zip(names, groups, pairs, looks)]
-    style.legend(above, entries, 3)
+    style.legend(place, texts, looks)
     style.label_figure(figure, experiment, NOTE)
     twin_tables = [table.assign(group=name) for name, table in zip(names, distances) if len(table)]
     return Picture(figure, {"": ordered(tables)} | ({"_twins": ordered(twin_tables)} if twin_tables else {}), facts)

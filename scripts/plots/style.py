@@ -1,6 +1,6 @@
 """What all pictures share: a paper's size and letters, a colour for each optimizer, titles and notes."""
 
-import itertools
+import textwrap
 
 import matplotlib
 
@@ -53,23 +53,21 @@ def optimizer_of(group):
 
 def looks(groups):
     """Colour and dashes of each group's lines: an optimizer has one colour everywhere, its variants differ in dashes."""
-    others = itertools.cycle(OTHER_COLOURS)
-    seen, result = {}, []
+    variants, result = {}, []
     for group in groups:
         key = "".join(filter(str.isalpha, str(group.option("optim") or optimizer_of(group)).lower()))
-        if key not in COLOURS and key not in seen:
-            COLOURS.setdefault(key, next(others))
-        variant = seen[key] = seen.get(key, -1) + 1
-        result.append({"color": COLOURS[key], "linestyle": DASHES[variant % len(DASHES)]})
+        colour = COLOURS.setdefault(key, OTHER_COLOURS[len(COLOURS) % len(OTHER_COLOURS)])
+        variant = variants[key] = variants.get(key, -1) + 1
+        result.append({"color": colour, "linestyle": DASHES[variant % len(DASHES)]})
     return result
 
 
-def panels(count, columns, height, legend=False):
-    """A figure with `count` panels of this height (inches) and, if told, a place for a legend of all: the free cell at
-    the end or, if there is none, a row above the panels."""
+def panels(count, columns, height, legend=()):
+    """A figure with `count` panels of this height (inches) and, if there are legend texts, a place for them: the free
+    cell at the end or, if there is none, rows above the panels."""
     rows = -(-count // columns)
-    above = legend and count % columns == 0
-    ratios = [0.22] * above + [height] * rows
+    above = bool(legend) and count % columns == 0
+    ratios = [0.06 + 0.16 * -(-len(legend) // legend_columns(legend))] * above + [height] * rows
     figure = pyplot.figure(figsize=(WIDTH, sum(ratios) + 0.45))
     grid = figure.add_gridspec(len(ratios), columns, height_ratios=ratios)
     axes = [figure.add_subplot(grid[above + i // columns, i % columns]) for i in range(count)]
@@ -80,19 +78,25 @@ def panels(count, columns, height, legend=False):
     return figure, axes, place
 
 
-def legend(place, entries, columns=None):
-    """A legend of lines in the place that `panels` made: entries are (text, the line's look)."""
-    handles = [Line2D([], [], **look) for _, look in entries]
+def legend_columns(texts):
+    """As many as fit side by side into the page's width: letters of 7 points are about 0.06 inches wide."""
+    return max(1, min(len(texts), int(WIDTH / (0.45 + 0.06 * max(map(len, texts), default=0)))))
+
+
+def legend(place, texts, looks):
+    """A legend of lines in the place that `panels` made."""
+    handles = [Line2D([], [], **look) for look in looks]
     whole_row = len(place.get_subplotspec().colspan) == place.get_gridspec().ncols
-    place.legend(handles, [text for text, _ in entries], loc="center",
-                 ncol=(columns or min(len(entries), 7)) if whole_row else 1, columnspacing=1.2, borderaxespad=0)
+    box = place.legend(handles, texts, loc="center", ncol=legend_columns(texts) if whole_row else 1, columnspacing=1.2,
+                       borderaxespad=0)
+    box.set_in_layout(False)  # its place has the room that it needs
 
 
 def label_figure(figure, experiment, note):
     """The title, below it in red what keeps this from being the paper's experiment, and at the foot what is drawn."""
     title = f"{experiment.title}\n[{experiment.mark}]" if experiment.mark else experiment.title
     figure.suptitle(title, fontsize=9, fontweight="bold", color="#A00000" if experiment.mark else "black")
-    figure.supxlabel(note, fontsize=7, color=GREY)
+    figure.supxlabel("\n".join(textwrap.fill(line, 125) for line in note.split("\n")), fontsize=7, color=GREY)
 
 
 def line_with_band(axes, x, mean, low, high, **look):
@@ -103,7 +107,7 @@ def line_with_band(axes, x, mean, low, high, **look):
 def epochs(axes):
     """The horizontal axis counts epochs: in whole numbers."""
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def in_thousands(axis):

@@ -37,7 +37,8 @@ def preconditioner_distances(run, twin):
     """‖P_t − P'_t‖₁ behind each epoch, also divided by ‖P_t‖₁, and multiplied by the epoch's η; typical: the median of
     |P_j − P'_j| / P_j. An input that was never active has P = 1/ε, which moves nothing but outweighs all others: it is
     left out."""
-    ours, theirs = (one.statistic("preconditioner").set_index("epoch").drop(columns="step") for one in (run, twin))
+    ours, theirs = (one.statistic("preconditioner").set_index("epoch").drop(columns="step", errors="ignore")
+                    for one in (run, twin))
     if list(ours.columns) != list(theirs.columns):
         raise RunError(f"{twin.directory}: its preconditioner has other inputs than that of {run.directory}")
     epochs = ours.index.intersection(theirs.index)
