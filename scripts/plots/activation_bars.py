@@ -38,6 +38,8 @@ def draw(experiment):
              title="Activation variance, all iterations")
     left.legend(loc="upper left", ncol=1)
     headroom(left)
+    if left.get_yscale() == "log":
+        style.log_ticks(left)
     style.epochs(right)
     right.set(ylabel="test accuracy (%)", title="Test accuracy")
     style.label_figure(figure, experiment,

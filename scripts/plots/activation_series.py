@@ -38,6 +38,7 @@ def draw_layers(experiment, names, with_units):
     label_panels(axes, titles, columns, ["activation variance"] * len(titles))
     for panel in axes:
         panel.set_ylim(visible_range([panel]))
+        style.log_ticks(panel)
     if texts:
         style.legend(*place, texts, looks)
     return figure
@@ -56,6 +57,7 @@ def draw_unit_ranges(experiment, names, _):
     for column in range(columns):
         for panel in axes[column::columns]:
             panel.set_ylim(visible_range(axes[column::columns]))
+            style.log_ticks(panel)
     return figure
 
 

@@ -125,6 +125,8 @@ def finish(axes):
         panel.set_xlabel("iteration")
         style.in_thousands(panel.xaxis)
     for panel in (change, preconditioners, weights):
+        if panel.get_yscale() == "log":
+            style.log_ticks(panel)
         if panel.get_legend_handles_labels()[0]:
             panel.legend(loc="best")
 
