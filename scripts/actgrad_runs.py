@@ -33,6 +33,7 @@ class RunError(Exception):
 
 class Run:
     """One run directory. Files are read when they are first asked for."""
+
     def __init__(self, directory):
         self.directory = Path(directory)
         if not (self.directory / "config.json").is_file():
@@ -64,7 +65,7 @@ class Run:
         return sorted(name for name in found - {"metrics"} if not name.startswith("activation_covariance/epoch"))
 
     def statistic(self, name, columns=None):
-        """A recorded statistic, e.g. "activation_variance": a row per step or per epoch; all columns or the given ones."""
+        """A recorded statistic, e.g. "activation_variance": a row per step or per epoch; all or the given columns."""
         return read_csv(self.directory / f"{name}.csv", columns)
 
     def covariance(self, epoch, layer):

@@ -26,7 +26,8 @@ def draw(experiment):
             left.errorbar(at, mean, None if numpy.isnan(error) else error, fmt="o", color=look["color"],
                           markerfacecolor=fill, markersize=4.5, capsize=2, elinewidth=0.9)
         value = value_text(group, option).replace("\n", " ")
-        rows.append({option: value, "last": last, "last_se": last_error, "best": best, "best_se": best_error, "n": group.n})
+        rows.append({option: value, "last": last, "last_se": last_error, "best": best, "best_se": best_error,
+                     "n": group.n})
         draw_accuracy(right, group, look)
     left.set_xticks(range(len(groups)), [value_text(group, option) for group in groups])
     left.set(xlim=(-0.5, len(groups) - 0.5), xlabel={"exponent": "exponent p"}.get(option, option),

@@ -54,7 +54,7 @@ def draw(experiment):
 
 
 def panel_facts(experiment, panels, axis):
-    """Of two panels, such as with and without batch normalisation: what each curve loses from the first to the second."""
+    """Of two panels, such as with and without batch normalisation: what each curve loses from one to the other."""
     if len(panels) != 2:
         return {}
     (first, before), (second, after) = panels.items()

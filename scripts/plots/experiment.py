@@ -14,6 +14,7 @@ MARKS = {"full": "", "short": "short: fewer epochs than the paper", "smoke": "sm
 
 class Group:
     """The runs of one cell of the experiment: the same options, several seeds."""
+
     def __init__(self, description, runs):
         self.labels = {key: str(value) for key, value in description.get("labels", {}).items()}
         self.options = description.get("options", {})
@@ -41,6 +42,7 @@ class Group:
 
 class Experiment:
     """experiment.json with its finished runs; groups without any are left out."""
+
     def __init__(self, folder):
         self.folder = Path(folder)
         file = self.folder / "experiment.json"
@@ -105,6 +107,7 @@ class Experiment:
 
 class Picture:
     """A figure, the tables behind it (name's ending → table) and facts (key → value with n) that a claim can quote."""
+
     def __init__(self, figure, tables, facts):
         self.figure, self.tables, self.facts = figure, tables, facts
 

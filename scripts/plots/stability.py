@@ -71,7 +71,7 @@ def schedule_looks(groups):
 
 
 def draw_increase(axes, rates, look):
-    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no rise is lost. Says which was the last."""
+    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no rise is lost. Says which was last."""
     columns = [table["rate increase"].to_numpy() for table in rates]
     draw_pieces(axes, columns, numpy.max, look)
     stay = [step for step in map(last_rise, columns) if step]
@@ -99,7 +99,7 @@ def draw_pieces(axes, columns, reduce, look):
 
 
 def last_rise(increase):
-    """The last step at which a rate rose (increase[0] is the run's second step); 1: none did; None: the run's very last."""
+    """The last step at which a rate rose (increase[0] is the run's second step); 1: none did; None: the run's last."""
     above = numpy.flatnonzero(increase > 0)
     last = int(above[-1]) + 2 if len(above) else 1
     return last if last <= len(increase) else None
@@ -138,11 +138,12 @@ def rate_facts(name, rates):
     stay = [step for step in map(last_rise, columns) if step]
     tails = [column[-max(1, len(column) // 10):] for column in columns]
     changes = [table["rate change"].to_numpy() for table in rates]
+    steps = min(map(len, columns)) + 1
     heads = [column[:len(tail)] for column, tail in zip(columns, tails)]
     late_changes = [numpy.median(change[-len(tail):]) for change, tail in zip(changes, tails)]
     return {
         f"last step with a rising rate: {name}":
-            fact(float(numpy.median(stay)) if stay else None, n, runs_that_stop=len(stay), of_steps=min(map(len, columns)) + 1),
+            fact(float(numpy.median(stay)) if stay else None, n, runs_that_stop=len(stay), of_steps=steps),
         f"share of steps with a rising rate: {name}": fact(numpy.mean([(column > 0).mean() for column in columns]), n),
         f"share of the last tenth of steps with a rising rate: {name}":
             fact(numpy.mean([(tail > 0).mean() for tail in tails]), n),

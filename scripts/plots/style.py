@@ -52,7 +52,7 @@ def optimizer_of(group):
 
 
 def looks(groups):
-    """Colour and dashes of each group's lines: an optimizer has one colour everywhere, its variants differ in dashes."""
+    """Colour and dashes of each group's lines: an optimizer has one colour everywhere, variants differ in dashes."""
     variants, result = {}, []
     for group in groups:
         key = "".join(filter(str.isalpha, str(group.option("optim") or optimizer_of(group)).lower()))
