@@ -23,7 +23,7 @@ class CovarianceProbe final : public Probe {
     }
   }
   struct Layer {
-    const WeightedLayer* layer;
+    WeightedLayer* layer;
     BatchStatistic covariance;
   };
   void on_input(const WeightedLayer& layer, const Tensor& x) override {
@@ -44,18 +44,32 @@ std::string number(double value) {
   return text;
 }
 
+// Where each of a layer's inputs lies, in PyTorch's order: a patch's are (ky, kx, c) in memory, (c, ky, kx) there.
+std::vector<std::int64_t> places_of_inputs(WeightedLayer& layer) {
+  const Shape& weight = layer.weight().shape;
+  std::vector<std::int64_t> places;
+  if (weight.rank() < 4) {
+    for (std::int64_t i = 0; i < layer.columns(); ++i) places.push_back(i);
+    return places;
+  }
+  const std::int64_t positions = weight[1] * weight[2], channels = weight[3];
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t position = 0; position < positions; ++position) places.push_back(position * channels + c);
+  return places;
+}
+
 // A layer's matrix as CSV; `share` receives that of its diagonal.
-std::string matrix_csv(const Tensor& covariance, std::int64_t d, double& share) {
+std::string matrix_csv(const Tensor& covariance, const std::vector<std::int64_t>& places, double& share) {
   const std::vector<double> a = covariance.to_doubles();
   const std::int64_t n = covariance.dim(2);  // the bias' column, where there is one, is the last
   std::string text;
   double diagonal = 0, all = 0;
-  for (std::int64_t i = 0; i < d; ++i)
-    for (std::int64_t j = 0; j < d; ++j) {
+  for (const std::int64_t i : places)
+    for (const std::int64_t j : places) {
       const double value = a[static_cast<std::size_t>(i * n + j)];
       all += std::abs(value);
       if (i == j) diagonal += std::abs(value);
-      text += number(value) + (j + 1 < d ? "," : "\n");
+      text += number(value) + (j == places.back() ? "\n" : ",");
     }
   share = all > 0 ? diagonal / all : 0;
   return text;
@@ -94,7 +108,7 @@ void write_activation_covariance(Model& model, const Dataset& data, kernels::Con
     const std::int64_t d = state.layer->columns();
     double share = 0;
     write_file_atomically(folder + "/epoch" + std::to_string(epoch) + "_" + state.layer->name() + ".csv",
-                          matrix_csv(state.covariance.mean(), d, share));
+                          matrix_csv(state.covariance.mean(), places_of_inputs(*state.layer), share));
     rows += std::to_string(epoch) + "," + state.layer->name() + "," + std::to_string(d) + "," + number(share) + "," +
             number(1.0 / static_cast<double>(d)) + "\n";
   }

@@ -172,3 +172,34 @@ TEST_CASE("weights of every second epoch, and covariances of three") {
   CHECK(result.code == 2);
   CHECK(result.err.rfind("train: --record: unknown recording 'rate': did you mean 'rates'?", 0) == 0);
 }
+
+TEST_CASE("recorded covariances of convolutions have PyTorch's order of inputs") {
+  kernels::set_threads(1);
+  const Dataset data = synthetic_dataset(32, 5);
+  auto model = make_model("lenet5", input_spec(data), DType::float64, 5);
+  TemporaryFolder folder;
+  write_activation_covariance(*model, data, kernels::ConvEngine::automatic, folder.path(), 0);
+  InputProbe seen("conv2");
+  Loader loader(data.test, data.mean, data.std,
+                {.batch_size = 5, .shuffle = false, .augment = false, .dtype = DType::float64});
+  loader.start(0);
+  Batch batch;
+  REQUIRE(loader.next(batch));
+  Pass pass{.training = true, .primary = false, .probe = &seen};
+  model->forward(pass, batch.x);
+
+  // The patch of each of 10x10 output positions; x is (5, 14, 14, 6).
+  const auto a = table(contents(folder.file("epoch0_conv2.csv")));
+  REQUIRE(a.size() == 150);
+  const auto input = [&](int image, int y, int x, int i) {
+    const int c = i / 25, ky = i / 5 % 5, kx = i % 5;
+    return seen.rows[static_cast<std::size_t>(((image * 14 + y + ky) * 14 + x + kx) * 6 + c)];
+  };
+  for (const auto& [i, j] : {std::pair{0, 1}, {1, 6}, {25, 24}, {149, 7}, {77, 130}}) {
+    double mean = 0;
+    for (int image = 0; image < 5; ++image)
+      for (int y = 0; y < 10; ++y)
+        for (int x = 0; x < 10; ++x) mean += input(image, y, x, i) * input(image, y, x, j) / 500;
+    CHECK(a[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] == Approx(mean).epsilon(1e-5));
+  }
+}
