@@ -9,6 +9,8 @@
 #include "apps/reproduce/text.h"
 #include "apps/training/signals.h"
 #include "apps/training/training_options.h"
+#include "core/error.h"
+#include "data/dataset.h"
 #include "kernels/parallel.h"
 
 namespace actgrad::reproduce {
@@ -20,6 +22,16 @@ void print_results(const Plan& plan, const RunStore& store) {
   std::vector<std::vector<std::string>> rows = {table.header};
   rows.insert(rows.end(), table.rows.begin(), table.rows.end());
   std::printf("\n%s\n%s\n%s", plan.title.c_str(), table.title.c_str(), columns(rows).c_str());
+}
+
+// What would make every run fail is said before any starts.
+void check_data(const std::vector<PlannedRun>& runs, const RunStore& store, const std::string& directory) {
+  for (const PlannedRun& run : runs) {
+    const std::string data = run.identity.at("data");
+    if (!dataset_available(data, directory) && store.status(run) != RunStatus::finished)
+      throw UserError("no " + data + " in " + directory +
+                      ": scripts/get_data fetches it, --data-dir says where it lies");
+  }
 }
 
 }  // namespace
@@ -49,12 +61,14 @@ int run_plans(const std::vector<Plan>& plans, const std::string& out, const Sele
   options.retry = value_of(given, "retry") == "true";
 
   RunStore store(out);
+  const std::vector<PlannedRun> runs = tasks(plans, only, seeds);
+  check_data(runs, store, options.data_dir);
   const auto write_all = [&] {
     store.refresh();
     for (const Plan& plan : plans) write_outputs(plan, store);
   };
   write_all();
-  const RunnerOutcome outcome = do_runs(tasks(plans, only, seeds), store, options, write_all);
+  const RunnerOutcome outcome = do_runs(runs, store, options, write_all);
   write_all();
   if (const int signal = stop_signal()) {
     std::printf("stopped; to go on, give the same command\n");

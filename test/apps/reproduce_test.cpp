@@ -75,6 +75,17 @@ std::int64_t count_of(const std::string& text, const std::string& word) {
   return count;
 }
 
+// Kills a process of train that works in `folder`, if there is one.
+void kill_train(const std::string& folder) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string words = contents((entry.path() / "cmdline").string());  // separated by zeros
+    if (words.substr(0, words.find('\0')) != std::string(ACTGRAD_PROGRAMS) + "/train") continue;
+    if (words.find(folder) == std::string::npos) continue;
+    ::kill(std::stoi(entry.path().filename().string()), SIGKILL);
+    return;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("every experiment that is built in can be planned at every scale") {
@@ -126,6 +137,7 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   refused("run table1 --out out --only optim=lamb", "no run fits");
   refused("run table1 --out out --only optim", "KEY=VALUE");
   refused("run missing.json --out out", "missing.json");
+  refused("run table1 --out out --data-dir nowhere", "scripts/get_data");
   refused("status --out out", "out");
   refused("compare nowhere", "nowhere");
   refused("sweep --out out", "sweep over what?");
@@ -258,6 +270,7 @@ TEST_CASE("killed at random points and started again, the table is the same") {
     const int signal = attempt % 4 == 3 ? SIGTERM : SIGKILL;
     Program program("reproduce", request + out);
     for (unsigned pauses = random() % 600; pauses > 0 && program.running(); --pauses) pause_briefly();
+    if (attempt % 2 == 0) kill_train(folder.path());
     program.send(signal);
     program.wait();
   }
