@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "apps/reproduce/outputs.h"
+#include "apps/reproduce/report.h"
 #include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/signals.h"
@@ -44,6 +45,7 @@ CommandLineGroup running_group() {
             .default_text = "cores / jobs"},
            {.option = {"data-dir", std::string(), "where data sets lie (or set ACTGRAD_DATA)"}, .placeholder = "DIR"},
            {.option = {"device", std::string(), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
+           {.option = {"pictures", true, "draw them in the end (scripts/plot)"}},
            {.option = {"retry", false, "also try again the runs that failed"}, .action = true},
            help_option()}};
 }
@@ -80,9 +82,15 @@ int run_plans(const std::vector<Plan>& plans, const std::string& out, const Sele
   if (outcome.elsewhere > 0) text += ", " + std::to_string(outcome.elsewhere) + " under way elsewhere";
   std::printf("%s\n", text.c_str());
   for (const Plan& plan : plans) print_results(plan, store);
-  std::printf("\nfiles in:");
-  for (const Plan& plan : plans) std::printf(" %s/%s", store.out().c_str(), plan.name.c_str());
-  std::printf("; pictures and a page: reproduce report --out %s\n", store.out().c_str());
+  std::printf("\n");
+  for (const Plan& plan : plans) {
+    const std::string folder = store.out() + "/" + plan.name;
+    std::string picture = "off";
+    if (value_of(given, "pictures", "true") == "true") picture = draw_picture(plan, store);
+    std::printf("%s: table.md%s\n", folder.c_str(),
+                picture.empty() ? (", " + plan.name + ".svg").c_str() : ("; no picture: " + picture).c_str());
+  }
+  std::printf("one page of everything: reproduce report --out %s\n", store.out().c_str());
   return outcome.complete() ? 0 : 1;
 }
 
