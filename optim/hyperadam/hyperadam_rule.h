@@ -1,7 +1,7 @@
 // HyperAdam: "a learnable task-adaptive Adam for network training" (Wang, Sun, Sun and Xu, AAAI 2019).
 #pragma once
 
-#include "kernels/adam_candidates.h"
+#include "kernels/hyperadam.h"
 #include "optim/hyperadam/learned_rule.h"
 
 namespace actgrad {
@@ -15,7 +15,7 @@ namespace actgrad {
 //   WeightCell      ρ = ELU(Q s + b);  d = Σ_j ρ_j m̂_j
 //
 // State: c, s, m, v, β̂, γ̂ (20, n) each.
-class HyperAdamRule final : public LearnedRule {
+class HyperAdamRule : public LearnedRule {
  public:
   static OptionTable options();
   HyperAdamRule(const Options& options, DType dtype, std::uint64_t seed, Device device);
@@ -26,7 +26,7 @@ class HyperAdamRule final : public LearnedRule {
   // follow-up's s, m and both inputs of the LSTM.
   enum class Normalise { code, paper, follow_up };
 
- private:
+ protected:
   Variable preprocess(Pass& pass, const Tensor& g) const;
   // s, and the LSTM's state after the step in place of (c, s).
   Variable state_cell(Pass& pass, const Variable& x, Variable& c, Variable& s) const;
@@ -41,6 +41,20 @@ class HyperAdamRule final : public LearnedRule {
   LstmLayer state_cell_{};
   Parameter *adam_state_, *adam_momentum_, *adam_bias_;
   Parameter *weight_weight_, *weight_bias_;
+};
+
+// The same with all cells in one function (kernels/hyperadam.h), several times as fast; on the CPU, for the published
+// sizes. State: one tensor, in blocks of coordinates.
+class FusedHyperAdamRule final : public HyperAdamRule {
+ public:
+  static bool supports(const Options& options, Device device);
+  FusedHyperAdamRule(const Options& options, DType dtype, std::uint64_t seed, Device device);
+  Variable step(Pass& pass, const Tensor& g, RuleState& state) const override;
+  RuleState initial_state(std::int64_t n) const override;
+
+ private:
+  kernels::HyperAdamWeights collect(Tensor (*of)(const Parameter&)) const;
+  kernels::HyperAdamReading reading_;
 };
 
 }  // namespace actgrad

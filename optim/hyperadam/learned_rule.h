@@ -31,7 +31,7 @@ class LearnedRule {
   // Features of the state's tensors.
   virtual std::vector<std::int64_t> state_features() const = 0;
 
-  RuleState initial_state(std::int64_t n) const;
+  virtual RuleState initial_state(std::int64_t n) const;
   ParameterSet& weights() { return weights_; }
   const ParameterSet& weights() const { return weights_; }
 
@@ -67,11 +67,12 @@ class LstmLayer {
   }
 };
 
-// hyperadam, rnnprop, dm; the options that decide a rule's shape and reading.
+// hyperadam, rnnprop, dm; the options that decide a rule's shape and reading. `fused`: where there is an implementation
+// that does the same faster, that one.
 std::vector<std::string> learned_rule_names();
 std::string learned_rule_help(const std::string& name);
 OptionTable learned_rule_options(const std::string& name);
 std::unique_ptr<LearnedRule> make_learned_rule(const std::string& name, const Options& options, DType dtype,
-                                               std::uint64_t seed, Device device = {});
+                                               std::uint64_t seed, Device device = {}, bool fused = true);
 
 }  // namespace actgrad

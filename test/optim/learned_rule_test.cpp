@@ -17,11 +17,13 @@ using test::random_tensor;
 
 namespace {
 
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
 std::unique_ptr<LearnedRule> rule_of(const std::string& name, DType dtype = DType::float64,
-                                     const std::vector<std::pair<std::string, std::string>>& settings = {}) {
+                                     const Settings& settings = {}, bool fused = false) {
   Options options(learned_rule_options(name));
   for (const auto& [option, text] : settings) options.set_text(option, text);
-  return make_learned_rule(name, options, dtype, 7);
+  return make_learned_rule(name, options, dtype, 7, {}, fused);
 }
 
 // Fills rows [begin, end) of the weight called `name`.
@@ -234,6 +236,37 @@ std::vector<std::int64_t> some_weights(const LearnedRule& rule, std::size_t stri
 
 }  // namespace
 
+TEST_CASE("HyperAdam's fused step is its cells' step, and so is the way back") {
+  for (const Settings& settings : {Settings{}, Settings{{"normalise", "paper"}, {"epsilon", "outside"}}})
+    for (const DType dtype : {DType::float64, DType::float32})
+      for (const std::int64_t n : {1, 64, 200}) {
+        CAPTURE(n, name_of(dtype), settings.size());
+        const double tolerance = dtype == DType::float64 ? 1e-11 : 2e-3;
+        const auto cells = rule_of("hyperadam", dtype, settings), fused = rule_of("hyperadam", dtype, settings, true);
+        const Tensor start = random_tensor({n}, dtype, 5);
+        // The same gradients for both: a path of 35 steps, cut into segments, so that the state matters.
+        const auto run = [&](LearnedRule& rule, std::vector<Tensor>& gradients) {
+          std::uint64_t step = 0;
+          const Objective noise = [&](const Tensor& w, Tensor& g) {
+            g.copy_from(random_tensor({w.numel()}, dtype, 100 + step++));
+            return 0.0;
+          };
+          Path path = start_path(rule, start);
+          for (int segment = 0; segment < 3; ++segment) {
+            unroll_segment(rule, noise, 10, 0.05, segment == 1 ? SegmentLoss::last : SegmentLoss::mean, path);
+            gradients.push_back(rule.weights().gradients().clone());
+          }
+          follow(rule, noise, 5, 0.05, path);
+          return path.w;
+        };
+        std::vector<Tensor> of_cells, of_fused;
+        const Tensor w = run(*cells, of_cells);
+        CHECK(test::relative_difference(run(*fused, of_fused), w) < tolerance);
+        for (std::size_t i = 0; i < of_cells.size(); ++i)
+          CHECK(test::relative_difference(of_fused[i], of_cells[i]) < tolerance);
+      }
+}
+
 TEST_CASE("the gradient of 20 unrolled steps with respect to all 5,380 weights") {
   const auto rule = rule_of("hyperadam");
   const Tensor start = random_tensor({5}, DType::float64, 1);
@@ -244,8 +277,7 @@ TEST_CASE("the gradient of 20 unrolled steps with respect to all 5,380 weights")
 
 TEST_CASE("the gradient of unrolled steps in other readings and rules") {
   const Tensor start = random_tensor({7}, DType::float64, 2);
-  const auto check = [&](const std::string& name, const std::vector<std::pair<std::string, std::string>>& settings,
-                         const Segment& segment) {
+  const auto check = [&](const std::string& name, const Settings& settings, const Segment& segment) {
     CAPTURE(name);
     const auto rule = rule_of(name, DType::float64, settings);
     Frozen frozen = record(*rule, valley, start, segment.steps, segment.lr);
@@ -277,7 +309,7 @@ TEST_CASE("the gradient of 20 unrolled steps of the MLP 784-20-10") {
     g.copy_from(parameters.gradients());
     return found.mean();
   };
-  const auto rule = rule_of("hyperadam");
+  const auto rule = rule_of("hyperadam", DType::float64, {}, /*fused=*/true);
   const Segment segment;
   const Tensor start = parameters.values().clone();
   Frozen frozen = record(*rule, loss, start, segment.steps, segment.lr);
