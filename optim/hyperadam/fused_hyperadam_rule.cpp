@@ -43,8 +43,8 @@ Variable FusedHyperAdamRule::step(Pass& pass, const Tensor& g, RuleState& state)
   kernels::HyperAdamTrace trace = kernels::hyperadam_trace(g.numel(), g.dtype(), g.device());
   kernels::hyperadam_forward(g, values, reading_, before, after, d, &trace);
   const auto results = pass.tape->record(
-      std::vector<Tensor>{after, d}, [this, g, values, before, after, trace, dbefore = old.gradient()](
-                                         const std::vector<Tensor>& gradients) {
+      std::vector<Tensor>{after, d},
+      [this, g, values, before, after, trace, dbefore = old.gradient()](const std::vector<Tensor>& gradients) {
         const auto given = [](const Tensor& gradient, const Tensor& like) {
           return gradient ? gradient : Tensor::zeros(like.shape(), like.dtype(), like.device());
         };
