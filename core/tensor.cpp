@@ -140,4 +140,10 @@ void Tensor::fill_zero() {
     device_backend().fill_zero(raw(), bytes());
 }
 
+std::vector<double> Tensor::to_doubles() const {
+  if (dtype() == DType::float64) return to_vector<double>();
+  const std::vector<float> values = to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
 }  // namespace actgrad

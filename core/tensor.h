@@ -77,6 +77,7 @@ class Tensor {
   // The values, wherever they are, as std::vector<T> (T must be the dtype).
   template <class T>
   std::vector<T> to_vector() const;
+  std::vector<double> to_doubles() const;  // of float32 or float64
 
  private:
   struct Storage;

@@ -22,6 +22,10 @@ class DeviceList {
     if (!raw.empty()) std::memcpy(raw.data(), list.data(), raw.size());
     memory_ = Tensor::from({static_cast<std::int64_t>(raw.size())}, raw).to(device);
   }
+  // Becomes this list; nothing is done when it is already.
+  void assign(const std::vector<Item>& list, Device device) {
+    if (list != list_) *this = DeviceList(list, device);
+  }
   const std::vector<Item>& list() const { return list_; }
   std::int64_t size() const { return static_cast<std::int64_t>(list_.size()); }
   const Item* on_device() const { return static_cast<const Item*>(memory_.raw()); }

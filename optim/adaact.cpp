@@ -73,12 +73,10 @@ AdaAct::AdaAct(Model& model, const Options& options)
 // Algorithm 1, the statistic: A_j = mean over all rows of a_j². Summed over micro-batches; the moving average moves
 // once per step.
 void AdaAct::on_input(const WeightedLayer& layer, const Tensor& x) {
-  for (Layer& state : layers_) {
-    if (state.layer != &layer) continue;
-    if (per_forward_) state.a.clear();
-    state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
-    if (per_forward_) move_average(state);
-  }
+  Layer& state = state_of(layers_, layer);
+  if (per_forward_) state.a.clear();
+  state.a.add(layer.rows(x), [&](Tensor& mean) { layer.write_input_second_moment(x, mean); });
+  if (per_forward_) move_average(state);
 }
 
 // As in the published code: in every forward pass, and those of the first step forget what was there. The correction
@@ -91,9 +89,13 @@ void AdaAct::move_average(Layer& state) {
 
 void AdaAct::prepare(double lr) {
   Optimizer::prepare(lr);
+  step_.set(numbers());
+}
+
+kernels::AdaActStep AdaAct::numbers() const {
   const double t = static_cast<double>(steps_);
-  step_.set({lr, beta1_, weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_, variance_min_,
-             variance_max_, exponent_});
+  return {lr_,           beta1_,        weight_decay_, 1 - std::pow(beta1_, t), 1 - std::pow(beta2_, t), eps_,
+          variance_min_, variance_max_, exponent_};
 }
 
 // Line 5: V = β₂V + (1−β₂)A. A layer that was not used in this step keeps its V.
@@ -141,7 +143,19 @@ void AdaAct::find_pieces() {
   for (const Parameter* parameter : model_.other_parameters())
     add(*parameter, 0, parameter->numel(), 1, momentum_others_ ? input_rates_.numel() + 1 : -1);
   std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
+  pieces_.assign(pieces, parameters_.device());
+}
+
+// From V, which a resumed run has too, and not those that update() left behind.
+std::vector<NamedTensor> AdaAct::rates() {
+  StepValue<kernels::AdaActStep> step(parameters_.device());
+  step.set(numbers());
+  std::vector<NamedTensor> rates;
+  for (const Layer& layer : layers_) {
+    rates.push_back({layer.layer->name(), Tensor::empty(layer.v.shape(), layer.v.dtype(), layer.v.device())});
+    kernels::adaact_rate(layer.v, step, rates.back().tensor);
+  }
+  return rates;
 }
 
 std::vector<NamedTensor> AdaAct::state() {

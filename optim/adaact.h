@@ -23,6 +23,7 @@ class AdaAct final : public Optimizer {
   void update() override;
   bool recordable() const override { return true; }
   int kind() const override { return per_forward_ && steps_ == 1; }
+  std::vector<NamedTensor> rates() override;
   std::vector<NamedTensor> state() override;
 
  private:
@@ -32,6 +33,7 @@ class AdaAct final : public Optimizer {
     Tensor v;            // its part of V (groups, d)
     BatchStatistic a;    // its part of A: this step's second moment
   };
+  kernels::AdaActStep numbers() const;  // of the step under way
   void move_average(Layer& state);
   void find_pieces();
 

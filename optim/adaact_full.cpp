@@ -45,9 +45,7 @@ void AdaActFull::prepare(double lr) {
 }
 
 void AdaActFull::on_input(const WeightedLayer& layer, const Tensor& x) {
-  for (Layer& state : layers_)
-    if (state.layer == &layer)
-      state.a.batch().add(layer.rows(x), [&](Tensor& mean) { layer.write_input_covariance(x, mean); });
+  state_of(layers_, layer).a.batch().add(layer.rows(x), [&](Tensor& mean) { layer.write_input_covariance(x, mean); });
 }
 
 // A = β₂A + (1−β₂) · mean of ã ãᵀ
@@ -116,7 +114,7 @@ void AdaActFull::find_pieces() {
   }
   for (const Parameter* parameter : model_.other_parameters()) add(parameter, momentum_others_ ? 0 : -1);
   std::sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  if (pieces != pieces_.list()) pieces_ = kernels::AdaActPieces(pieces, parameters_.device());
+  pieces_.assign(pieces, parameters_.device());
 }
 
 std::vector<NamedTensor> AdaActFull::state() {

@@ -71,14 +71,12 @@ void Foof::prepare(double lr) {
 // Eq. (4): A = mean over all rows of ã ãᵀ.
 void Foof::on_input(const WeightedLayer& layer, const Tensor& x) {
   if (!takes_statistics_) return;
-  for (Layer& state : layers_) {
-    if (state.layer != &layer) continue;
-    const double rows = static_cast<double>(layer.rows(x));
-    state.a.batch().add(layer.rows(x), [&](Tensor& mean) { layer.write_input_covariance(x, mean); });
-    // The original's A is a sum: over the batch, or, of a convolution, over the positions of each image.
-    state.sums_batch = x.rank() == 2;
-    state.positions = rows / static_cast<double>(x.dim(0));
-  }
+  Layer& state = state_of(layers_, layer);
+  const double rows = static_cast<double>(layer.rows(x));
+  state.a.batch().add(layer.rows(x), [&](Tensor& mean) { layer.write_input_covariance(x, mean); });
+  // The original's A is a sum: over the batch, or, of a convolution, over the positions of each image.
+  state.sums_batch = x.rank() == 2;
+  state.positions = rows / static_cast<double>(x.dim(0));
 }
 
 // A = m·A + (1−m)·A_batch

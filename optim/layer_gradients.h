@@ -44,12 +44,4 @@ class LayerGradients {
   Tensor gradients_, directions_;
 };
 
-// What an optimizer keeps for `layer`, among structs that have a member `layer` each.
-template <class Layer>
-Layer& state_of(std::vector<Layer>& layers, const WeightedLayer& layer) {
-  for (Layer& state : layers)
-    if (state.layer == &layer) return state;
-  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
-}
-
 }  // namespace actgrad

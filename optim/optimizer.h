@@ -83,6 +83,10 @@ class Optimizer : public Probe {
     update();
   }
 
+  // Of a method with one learning rate per input of a layer: each layer's rates after the last step, as factors of lr,
+  // (groups, inputs); the biases' left out. Empty for other methods.
+  virtual std::vector<NamedTensor> rates() { return {}; }
+
   // The state besides the parameters, as views (writing to them restores it), and its counters.
   virtual std::vector<NamedTensor> state() { return {}; }
   std::int64_t steps() const { return steps_; }
@@ -118,6 +122,14 @@ class Optimizer : public Probe {
   std::int64_t steps_ = 0;  // t: how many steps were begun
   bool decay_1d_ = true;
 };
+
+// What an optimizer keeps for `layer`, among structs that have a member `layer` each.
+template <class Layer>
+Layer& state_of(std::vector<Layer>& layers, const WeightedLayer& layer) {
+  for (Layer& state : layers)
+    if (state.layer == &layer) return state;
+  ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
+}
 
 // sgd, adam, adamw, …
 std::vector<std::string> optimizer_names();

@@ -110,6 +110,60 @@ def imagenet_resnet(blocks, classes=10):
     return ResNet(blocks, planes=64, project=True, classes=classes)
 
 
+class DenseLayer(nn.Module):
+    """BN, ReLU, 1x1 convolution to four times the growth, the same and 3x3 to the growth; put in front of the input."""
+
+    def __init__(self, planes, growth):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv1 = nn.Conv2d(planes, 4 * growth, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(4 * growth)
+        self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        y = self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(x))))))
+        return torch.cat((y, x), 1)
+
+
+class DenseTransition(nn.Module):
+    """BN, ReLU, 1x1 convolution to half the planes, the mean of each 2x2 pixels."""
+
+    def __init__(self, planes):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(planes)
+        self.conv = nn.Conv2d(planes, planes // 2, 1, bias=False)
+
+    def forward(self, x):
+        return F.avg_pool2d(self.conv(F.relu(self.bn(x))), 2)
+
+
+class DenseNet(nn.Module):
+    """DenseNet-BC (Huang et al. 2017) for small images: no stride and no pooling in front."""
+
+    def __init__(self, blocks=(6, 12, 24, 16), growth=32, classes=10):
+        super().__init__()
+        planes = 2 * growth
+        self.conv1 = nn.Conv2d(3, planes, 3, padding=1, bias=False)
+        self.stages = []
+        for b, count in enumerate(blocks, 1):
+            layers = [DenseLayer(planes + i * growth, growth) for i in range(count)]
+            self.add_module(f"dense{b}", nn.Sequential(*layers))
+            self.stages.append(f"dense{b}")
+            planes += count * growth
+            if b < len(blocks):
+                self.add_module(f"trans{b}", DenseTransition(planes))
+                self.stages.append(f"trans{b}")
+                planes //= 2
+        self.bn = nn.BatchNorm2d(planes)
+        self.linear = nn.Linear(planes, classes)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for name in self.stages:
+            x = self.get_submodule(name)(x)
+        return self.linear(F.relu(self.bn(x)).mean((2, 3)))
+
+
 class Mlp(nn.Module):
     """Fully connected layers fc1, fc2, ... with ReLU between them; images enter in (c, h, w) order."""
 
@@ -138,6 +192,7 @@ MODELS = {
     "resnet110": (lambda: cifar_resnet(18), 1_727_962),
     "resnet18": (lambda: imagenet_resnet((2, 2, 2, 2)), 11_173_962),
     "resnet34": (lambda: imagenet_resnet((3, 4, 6, 3)), 21_282_122),
+    "densenet121": (DenseNet, 6_956_298),
     "resnet34-100": (lambda: imagenet_resnet((3, 4, 6, 3), classes=100), 21_328_292),
     "mlp": (Mlp, 820_874),
 }

@@ -1,11 +1,5 @@
 #include "apps/training/activation_recorder.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
-
-#include "core/atomic_file.h"
 #include "core/options.h"
 #include "kernels/unit_variance.h"
 
@@ -27,7 +21,7 @@ void ActivationRecorder::on_input(const WeightedLayer& layer, const Tensor& x) {
   }
 }
 
-void ActivationRecorder::end_step(std::int64_t step) {
+void ActivationRecorder::end_step(std::int64_t step, double) {
   series_.slice(step, step + 1).reshape(now_.shape()).copy_from(now_);
 }
 
@@ -49,33 +43,6 @@ std::string ActivationRecorder::csv_rows(std::int64_t epoch, std::int64_t first,
     text += "\n";
   }
   return text;
-}
-
-ActivationFile::ActivationFile(const std::string& path, const ActivationRecorder& recorder, std::int64_t epochs,
-                               std::int64_t steps)
-    : path_(path), recorder_(recorder), written_(steps) {
-  std::string text = recorder.csv_header();
-  if (epochs > 0 || steps > 0) {
-    std::istringstream lines(read_file(path));
-    std::string line;
-    std::getline(lines, line);
-    if (line + "\n" != text) throw UserError(path + ": not the activations of this run");
-    while (std::getline(lines, line)) {
-      std::int64_t epoch = 0, step = 0;
-      char comma = 0;
-      std::istringstream(line) >> epoch >> comma >> step;
-      if (epoch <= epochs || (epoch == epochs + 1 && step <= steps)) text += line + "\n";
-    }
-  }
-  write_file_atomically(path, text);
-}
-
-void ActivationFile::append(std::int64_t epoch, std::int64_t steps, bool complete) {
-  std::ofstream file(path_, std::ios::app);
-  file << recorder_.csv_rows(epoch, written_, steps);
-  file.close();
-  if (!file) throw UserError("cannot write " + path_ + ": " + std::strerror(errno));
-  written_ = complete ? 0 : steps;
 }
 
 }  // namespace actgrad

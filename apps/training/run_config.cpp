@@ -5,6 +5,7 @@
 #include <set>
 
 #include "apps/training/build_info.h"
+#include "apps/training/recordings.h"
 #include "apps/training/training_options.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -19,7 +20,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Options that say where things lie or how fast they go.
-const std::set<std::string> without_influence = {"out", "data-dir", "device", "threads", "graph"};
+const std::set<std::string> without_influence = {"out",   "data-dir", "device",    "threads",
+                                                 "graph", "record",   "save-every"};
 // Options that --resume accepts although they differ from the record.
 const std::set<std::string> resumable = {"epochs", "threads", "device", "data-dir", "graph"};
 // The source of a data set that nobody named.
@@ -224,6 +226,7 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   config.run.set("device", Device::parse(config.run.text("device")).name());
   check_precision(config.run);
   kernels::parse_conv_engine(config.run.text("conv"));
+  Recordings::parse(config.run.text("record"));
   resolve_optimizer(config, given, file);
   check_schedule(config, given);
   return config;

@@ -14,12 +14,6 @@ double percent(std::int64_t part, std::int64_t whole) {
   return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
-std::optional<ActivationRecorder> recorder_for(const TrainingOptions& options, const Model& model,
-                                               std::int64_t steps_per_epoch) {
-  if (!options.watch_activations) return std::nullopt;
-  return ActivationRecorder(model, steps_per_epoch);
-}
-
 }  // namespace
 
 const EpochMetrics* TrainingState::best() const {
@@ -67,10 +61,17 @@ Trainer::Trainer(Model& model, Optimizer& optimizer, const Dataset& data, const 
                .seed = options.seed,
                .dtype = model.dtype()}),
       dropout_first_(device_),
-      recorder_(recorder_for(options, model, steps_per_epoch())),
-      step_(model, optimizer,
-            {.record = options.record, .clip_norm = options.clip_norm, .watch = recorder_ ? &*recorder_ : nullptr}),
-      totals_(Tensor::zeros({2}, DType::float64, device_)) {}
+      activations_(options.keep.activation_variance ? std::make_optional<ActivationRecorder>(model, steps_per_epoch())
+                                                    : std::nullopt),
+      step_(
+          model, optimizer,
+          {.record = options.record, .clip_norm = options.clip_norm, .watch = activations_ ? &*activations_ : nullptr}),
+      totals_(Tensor::zeros({2}, DType::float64, device_)) {
+  if (activations_) recorders_.push_back(&*activations_);
+  if (!options.keep.rates) return;
+  recorders_.push_back(&rates_.emplace(optimizer, steps_per_epoch()));
+  recorders_.push_back(&preconditioner_.emplace(optimizer, steps_per_epoch()));
+}
 
 bool Trainer::run() {
   stopwatch_ = Stopwatch();
@@ -84,9 +85,16 @@ bool Trainer::run() {
 }
 
 // Of the step that begins with this batch of the epoch.
-double Trainer::lr_at(std::int64_t batch) const {
+double Trainer::lr_at(std::int64_t epoch, std::int64_t batch) const {
   const double part = static_cast<double>(batch) / static_cast<double>(batches());
-  return options_.schedule.rate(options_.lr, static_cast<double>(state_.epoch) + part, options_.epochs);
+  return options_.schedule.rate(options_.lr, static_cast<double>(epoch) + part, options_.epochs);
+}
+
+// Of the step before the next one; 0 before the first.
+double Trainer::lr_before() const {
+  if (state_.epoch == 0 && state_.batch == 0) return 0;
+  const std::int64_t step = state_.batch == 0 ? steps_per_epoch() : steps_done();
+  return lr_at(state_.epoch - (state_.batch == 0), (step - 1) * options_.accumulate);
 }
 
 void Trainer::add_elapsed() {
@@ -99,6 +107,7 @@ bool Trainer::train_epoch() {
   loader_.start(state_.epoch, state_.batch);
   totals_.copy_from(Tensor::from<double>({2}, {state_.loss_sum, static_cast<double>(state_.correct)}));
   samples_ = state_.samples;
+  for (StepRecorder* recorder : recorders_) recorder->start(steps_done(), lr_before());
   bool stopped = false;
   while (state_.batch < batches() && !stopped) {
     step();
@@ -130,7 +139,7 @@ void Trainer::step() {
       forward_backward(pass, batch, i, samples);
     }
   });
-  if (recorder_) recorder_->end_step(steps_done());
+  for (StepRecorder* recorder : recorders_) recorder->end_step(steps_done(), lr());
   state_.batch += count;
   samples_ += samples;
 }
@@ -196,7 +205,7 @@ bool Trainer::finish_epoch() {
   add_elapsed();
   EpochMetrics metrics;
   metrics.epoch = state_.epoch + 1;
-  metrics.lr = lr_at(0);
+  metrics.lr = lr_at(state_.epoch, 0);
   metrics.train_loss = state_.loss_sum / static_cast<double>(state_.samples);
   metrics.train_accuracy = percent(state_.correct, state_.samples);
   metrics.test_loss = test->loss;

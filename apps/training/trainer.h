@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "apps/training/activation_recorder.h"
+#include "apps/training/rate_recorder.h"
+#include "apps/training/recordings.h"
 #include "core/device_backend.h"
 #include "data/loader.h"
 #include "layers/model.h"
@@ -31,8 +33,8 @@ struct TrainingOptions {
   std::optional<bool> augment = {};  // crop and flip; absent: as is usual for the data set
   std::uint64_t seed = 0;            // of order, augmentation and dropout
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
-  bool record = true;              // steps on a GPU are recorded once and replayed (a CUDA graph)
-  bool watch_activations = false;  // Trainer::activations()
+  bool record = true;    // steps on a GPU are recorded once and replayed (a CUDA graph)
+  Recordings keep = {};  // Trainer::recorders()
 };
 
 // One row of metrics.csv.
@@ -115,16 +117,17 @@ class Trainer {
   const TrainingState& state() const { return state_; }
   void set_state(const TrainingState& state) { state_ = state; }  // of a checkpoint
   const TrainingOptions& options() const { return options_; }
-  double lr() const { return lr_at(state_.batch); }           // of the next step
-  std::int64_t batches() const { return loader_.batches(); }  // per epoch
-  // Of this epoch, if they are watched; nullptr otherwise.
-  const ActivationRecorder* activations() const { return recorder_ ? &*recorder_ : nullptr; }
+  double lr() const { return lr_at(state_.epoch, state_.batch); }  // of the next step
+  std::int64_t batches() const { return loader_.batches(); }       // per epoch
+  // Of what is kept of every step, with the rows of this epoch.
+  const std::vector<StepRecorder*>& recorders() const { return recorders_; }
   std::int64_t steps_per_epoch() const { return steps_for(batches()); }
   std::int64_t steps_done() const { return steps_for(state_.batch); }  // of the next epoch
   std::int64_t samples_per_epoch() const { return data_.train.size(); }
 
  private:
-  double lr_at(std::int64_t batch) const;
+  double lr_at(std::int64_t epoch, std::int64_t batch) const;
+  double lr_before() const;
   bool train_epoch();
   void step();
   void forward_backward(const Pass& pass, const Batch& batch, std::int64_t micro_batch, std::int64_t samples);
@@ -145,7 +148,10 @@ class Trainer {
   ImageSet test_;  // there
   Loader loader_;
   StepValue<std::uint64_t> dropout_first_;
-  std::optional<ActivationRecorder> recorder_;
+  std::optional<ActivationRecorder> activations_;
+  std::optional<RateRecorder> rates_;
+  std::optional<PreconditionerRecorder> preconditioner_;
+  std::vector<StepRecorder*> recorders_;
   TrainingStep step_;
   TrainingState state_;
 

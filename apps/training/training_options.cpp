@@ -64,6 +64,10 @@ CommandLineGroup data_group() {
         .placeholder = "DIR"},
        {.option = {"augment", false, "random crop and flip"}, .default_text = "as is usual for the data set"},
        {.option = {"shuffle", true, "visit the images in a new random order in each epoch"}},
+       {.option = Option{"replace-example", std::int64_t{-1},
+                         "put the first test image in the place of training image N (from 0), to see what one example "
+                         "changes; -1: none"}
+                      .at_least(-1)},
        {.option = Option{"train-samples", std::int64_t{0}, "use only the first N training images; 0: all"}.at_least(0)},
        {.option = Option{"test-samples", std::int64_t{0}, "use only the first N test images; 0: all"}.at_least(0)}}};
 }
@@ -98,13 +102,18 @@ CommandLineGroup device_group() {
 }
 
 CommandLineGroup run_group() {
-  return {"Run",
-          {{.option = {"out", std::string(), "run directory"},
-            .placeholder = "DIR",
-            .default_text = "runs/<model>-<optim>-<data>-<date>"},
-           {.option = Option{"record", std::string("nothing"),
-                             "activation-variance: how far each hidden layer's activations spread, at every step"}
-                          .one_of({"nothing", "activation-variance"})}}};
+  return {
+      "Run",
+      {{.option = {"out", std::string(), "run directory"},
+        .placeholder = "DIR",
+        .default_text = "runs/<model>-<optim>-<data>-<date>"},
+       {.option = Option{"save-every", std::int64_t{0}, "keep the weights of every N-th epoch; 0: last and best only"}
+                      .at_least(0)},
+       {.option = {"record", std::string("nothing"),
+                   "activation-variance: how far each hidden layer's activations spread, at every step; "
+                   "activation-covariance: its matrix at the beginning, after one epoch and at the end; "
+                   "rates: how AdaAct's rates move"},
+        .placeholder = "LIST"}}};
 }
 
 std::vector<CommandLineGroup> run_groups() {

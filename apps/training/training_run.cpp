@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "apps/training/activation_recorder.h"
+#include "apps/training/activation_covariance.h"
 #include "apps/training/checkpoint.h"
 #include "apps/training/progress.h"
 #include "apps/training/run_directory.h"
@@ -17,10 +17,19 @@
 namespace actgrad {
 namespace {
 
+// The training set differs in one example then: another one that was drawn from the same distribution.
+void replace_example(Dataset& data, std::int64_t example) {
+  if (example >= data.train.size())
+    throw UserError("--replace-example: there are " + std::to_string(data.train.size()) + " training images");
+  data.train.images.slice(example, example + 1).copy_from(data.test.images.slice(0, 1));
+  data.train.labels.slice(example, example + 1).copy_from(data.test.labels.slice(0, 1));
+}
+
 Dataset load_data(const RunConfig& config) {
   Dataset data = load_dataset(config.data_name(), config.run.text("data-dir"));
   data.train = first_images(data.train, config.run.integer("train-samples"));
   data.test = first_images(data.test, config.run.integer("test-samples"));
+  if (const std::int64_t example = config.run.integer("replace-example"); example >= 0) replace_example(data, example);
   std::printf("%s\n", describe_data(config, data).c_str());
   return data;
 }
@@ -45,7 +54,13 @@ TrainingOptions training_options(const RunConfig& config) {
           .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
           .conv_engine = kernels::parse_conv_engine(config.run.text("conv")),
           .record = config.run.flag("graph"),
-          .watch_activations = config.run.text("record") == "activation-variance"};
+          .keep = Recordings::parse(config.run.text("record"))};
+}
+
+std::string epoch_file(std::int64_t epoch) {
+  char name[64];
+  std::snprintf(name, sizeof name, "epoch_%04lld.safetensors", static_cast<long long>(epoch));
+  return name;
 }
 
 std::string describe_run(const RunConfig& config, const Model& model) {
@@ -90,11 +105,12 @@ class Run {
 
   RunOutcome train() {
     write_file_atomically(directory_->file("config.json"), config_.to_json());
-    if (const ActivationRecorder* activations = trainer_.activations())
-      activation_file_.emplace(directory_->file("activation_variance.csv"), *activations, trainer_.state().epoch,
-                               trainer_.steps_done());
+    for (const StepRecorder* recorder : trainer_.recorders())
+      step_files_.emplace_back(directory_->path(), *recorder, trainer_.state().epoch, trainer_.steps_done());
+    if (trainer_.state().epoch == 0 && trainer_.state().batch == 0) save_covariance();
     save_state();
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));
+    if (trainer_.state().epoch > 0) save_summary();  // a process killed before it may have left an older one
     Progress progress(trainer_);
     trainer_.on_step = [&] { progress.step(); };
     trainer_.on_epoch = [&](const EpochMetrics& metrics) {
@@ -122,27 +138,43 @@ class Run {
     return describe(device);
   }
 
+  // At the beginning, after the first epoch and at the end.
+  void save_covariance() {
+    if (Recordings::parse(config_.run.text("record")).activation_covariance)
+      write_activation_covariance(*model_, data_, trainer_.options().conv_engine,
+                                  directory_->file("activation_covariance"), trainer_.state().epoch);
+  }
+
   void save_state() {
     save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
   }
 
-  // The checkpoint comes last: a process killed before it repeats the epoch, and writes the same files again.
+  // The checkpoint comes after the other files: a process killed before it repeats the epoch, and writes the same
+  // again. The summary comes last: once it says that all epochs are done, everything is there.
   void save_epoch() {
     const TrainingState& state = trainer_.state();
     model_->save(directory_->file("model.safetensors"));
     if (state.best()->epoch == state.epoch) model_->save(directory_->file("best.safetensors"));
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(state.history));
-    write_file_atomically(directory_->file("summary.json"), summary_json(config_, *model_, *optimizer_, state));
-    if (activation_file_) activation_file_->append(state.epoch, trainer_.steps_per_epoch(), /*complete=*/true);
+    for (StepFile& file : step_files_) file.append(state.epoch, trainer_.steps_per_epoch(), /*complete=*/true);
+    if (state.epoch == 1 || state.epoch == config_.run.integer("epochs")) save_covariance();
+    if (const std::int64_t every = config_.run.integer("save-every"); every > 0 && state.epoch % every == 0)
+      model_->save(directory_->file(epoch_file(state.epoch)));
     save_state();
+    save_summary();
+  }
+
+  void save_summary() {
+    write_file_atomically(directory_->file("summary.json"),
+                          summary_json(config_, *model_, *optimizer_, trainer_.state()));
   }
 
   // In the middle of an epoch no loss has been computed yet from the latest weights.
   void save_stopped() {
     if (!kernels::all_finite(model_->parameters().values()))
       throw LossNotFinite("the weights are not finite in epoch " + std::to_string(trainer_.state().epoch + 1));
-    if (activation_file_)
-      activation_file_->append(trainer_.state().epoch + 1, trainer_.steps_done(), /*complete=*/false);
+    for (StepFile& file : step_files_)
+      file.append(trainer_.state().epoch + 1, trainer_.steps_done(), /*complete=*/false);
     save_state();
   }
 
@@ -152,7 +184,7 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Trainer trainer_;
-  std::optional<ActivationFile> activation_file_;
+  std::vector<StepFile> step_files_;
 };
 
 }  // namespace

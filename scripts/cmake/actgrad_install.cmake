@@ -8,6 +8,9 @@ install(TARGETS ${programs})
 foreach(folder core kernels layers optim data apps)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/actgrad FILES_MATCHING PATTERN "*.h")
 endforeach()
+# What draws pictures of runs, for users and for the program `reproduce`.
+install(PROGRAMS scripts/plot scripts/actgrad_runs.py DESTINATION ${CMAKE_INSTALL_DATADIR}/actgrad)
+install(DIRECTORY scripts/plots DESTINATION ${CMAKE_INSTALL_DATADIR}/actgrad FILES_MATCHING PATTERN "*.py")
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/actgrad)
 install(EXPORT actgrad-targets NAMESPACE actgrad:: DESTINATION ${package_folder})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/actgrad-config.cmake.in ${CMAKE_BINARY_DIR}/actgrad-config.cmake

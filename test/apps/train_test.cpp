@@ -111,6 +111,9 @@ TEST_CASE("a run that was stopped by a signal goes on to the same bits") {
                                            "--warmup-epochs 1 --schedule-per step --clip-norm 1",
                                            SIGTERM, 143},
                                    Setting{"--model mlp --hidden 64 --optim adam --threads 1", SIGKILL, 137},
+                                   Setting{"--model lenet5 --optim adaact --threads 1 --save-every 1 "
+                                           "--record rates,activation-variance,activation-covariance",
+                                           SIGTERM, 143},
                                    Setting{"--model lenet5 --optim adaact --threads 1", SIGKILL, 137});
   TemporaryFolder folder;
   const std::string arguments =
@@ -130,6 +133,13 @@ TEST_CASE("a run that was stopped by a signal goes on to the same bits") {
   check_same_run(folder.file("whole"), stopped);
   for (const auto& entry : std::filesystem::directory_iterator(stopped))
     CHECK(entry.path().string().find(".tmp") == std::string::npos);
+  // What was recorded on the way.
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.file("whole"))) {
+    const std::string name = std::filesystem::relative(entry.path(), folder.file("whole")).string();
+    if (entry.is_directory() || (entry.path().extension() != ".csv" && name.rfind("epoch_", 0) != 0)) continue;
+    INFO(name);
+    if (name != "metrics.csv") CHECK(contents(entry.path().string()) == contents(stopped + "/" + name));
+  }
 }
 
 TEST_CASE("a run killed again and again before its first epoch is done still arrives") {

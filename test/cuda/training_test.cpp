@@ -7,6 +7,7 @@
 #include "layers/functions/cross_entropy.h"
 #include "test/apps/program.h"
 #include "test/cuda/parity.h"
+#include "test/distance_of_updates.h"
 
 using namespace actgrad;
 using namespace actgrad::test;
@@ -198,24 +199,6 @@ void copy_state(Model& to, Optimizer& to_optimizer, Model& from, Optimizer& from
   const auto there = to_optimizer.state(), here = from_optimizer.state();
   for (std::size_t i = 0; i < here.size(); ++i) copy(there[i].tensor, here[i].tensor);
   to_optimizer.set_steps(from_optimizer.steps());
-}
-
-// The largest difference of any parameter after a step, as a share of the largest update of its tensor in `expected`.
-// What rounding the parameter itself may differ by does not count.
-double distance_of_updates(const Model& found, const Model& expected, const Tensor& before) {
-  double worst = 0;
-  for (std::size_t t = 0; t < expected.parameters().list().size(); ++t) {
-    const Parameter& parameter = *expected.parameters().list()[t];
-    const std::vector<double> then = doubles(expected.parameters().view(before, parameter));
-    const std::vector<double> a = doubles(found.parameters().list()[t]->value()), b = doubles(parameter.value());
-    double largest = 0, difference = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      largest = std::max(largest, std::abs(b[i] - then[i]));
-      difference = std::max(difference, std::abs(a[i] - b[i]) - 0x1p-23 * std::abs(b[i]));
-    }
-    if (largest > 0) worst = std::max(worst, difference / largest);
-  }
-  return worst;
 }
 
 }  // namespace

@@ -20,11 +20,8 @@ Tensor random_tensor(const Shape& shape, std::uint64_t stream, double low = -1, 
   return Tensor::from(shape, values);
 }
 
-// The elements of a float32 or float64 tensor as double.
 inline std::vector<double> doubles(const Tensor& x) {
-  if (x.dtype() == DType::float64) return x.to_vector<double>();
-  const std::vector<float> values = x.to_vector<float>();
-  return {values.begin(), values.end()};
+  return x.to_doubles();
 }
 
 // max |a − b|; infinite if one of them is NaN.

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "test/distance_of_updates.h"
 #include "test/optim/golden_network.h"
 
 using namespace actgrad;
@@ -123,24 +124,6 @@ void copy_state(Trajectory& to, Trajectory& from) {
         copy(here.view(source[i].tensor, *here.list()[p]), there.view(destination[i].tensor, *there.list()[p]));
   }
   to.optimizer->set_steps(from.optimizer->steps());
-}
-
-// The largest difference of any parameter after a step, as a share of its tensor's largest update. What rounding the
-// parameter itself may differ by does not count.
-double distance_of_updates(const Model& found, const Model& expected, const Tensor& before) {
-  double worst = 0;
-  for (std::size_t t = 0; t < expected.parameters().list().size(); ++t) {
-    const Parameter& parameter = *expected.parameters().list()[t];
-    const std::vector<double> then = doubles(expected.parameters().view(before, parameter));
-    const std::vector<double> a = doubles(found.parameters().list()[t]->value()), b = doubles(parameter.value());
-    double largest = 0, difference = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      largest = std::max(largest, std::abs(b[i] - then[i]));
-      difference = std::max(difference, std::abs(a[i] - b[i]) - 0x1p-23 * std::abs(b[i]));
-    }
-    worst = std::max(worst, difference / largest);
-  }
-  return worst;
 }
 
 }  // namespace

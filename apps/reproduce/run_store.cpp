@@ -1,0 +1,173 @@
+#include "apps/reproduce/run_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "apps/training/training_options.h"
+#include "core/error.h"
+#include "layers/model.h"
+#include "optim/optimizer.h"
+
+namespace actgrad::reproduce {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The JSON object in a file; null when there is none that can be read.
+Json read_object(const fs::path& path) {
+  std::ifstream file(path);
+  if (!file) return {};
+  const Json json = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json : Json();
+}
+
+// What an option was in runs of a time when it did not exist yet: its default.
+Json default_of(const std::string& name, const Json& identity) {
+  const std::string optimizer = identity.at("optim"), model = identity.at("model");
+  const OptionTable of_optimizer = identity.contains("base-optim")
+                                       ? optimizer_options(optimizer, identity.at("base-optim").get<std::string>())
+                                       : optimizer_options(optimizer);
+  for (const OptionTable& table : {run_options(), of_optimizer, model_options(model)})
+    if (const Option* option = find_option(table, name))
+      return std::visit([](const auto& value) { return Json(value); }, option->fallback);
+  return {};
+}
+
+// Options in which most runs differ.
+std::string key_of(const Json& options) {
+  std::string key;
+  for (const char* name : {"seed", "optim", "model", "data", "epochs"}) key += options.value(name, Json()).dump() + " ";
+  return key;
+}
+
+bool same_options(const Json& identity, const Json& options) {
+  for (const auto& [name, value] : identity.items())
+    if (value != (options.contains(name) ? options.at(name) : default_of(name, identity))) return false;
+  return true;
+}
+
+bool recorded(const PlannedRun& run, const Json& options) {
+  std::istringstream words(options.value("record", ""));
+  std::set<std::string> there;
+  for (std::string word; std::getline(words, word, ',');) there.insert(word);
+  return std::includes(there.begin(), there.end(), run.record.begin(), run.record.end()) &&
+         (run.save_every == 0 || options.value("save-every", std::int64_t{0}) == run.save_every);
+}
+
+}  // namespace
+
+std::string name_of(RunStatus status) {
+  switch (status) {
+    case RunStatus::waiting: return "waiting";
+    case RunStatus::running: return "running";
+    case RunStatus::interrupted: return "interrupted";
+    case RunStatus::finished: return "finished";
+    case RunStatus::failed: return "failed";
+  }
+  return "";
+}
+
+std::vector<Epoch> read_metrics(const std::string& directory) {
+  std::ifstream file(directory + "/metrics.csv");
+  std::vector<Epoch> epochs;
+  std::string line;
+  std::getline(file,
+               line);  // epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,train_seconds,elapsed_seconds,…
+  while (std::getline(file, line)) {
+    std::replace(line.begin(), line.end(), ',', ' ');
+    std::istringstream values(line);
+    Epoch epoch;
+    double skipped;
+    values >> epoch.number >> skipped >> skipped >> skipped >> skipped >> epoch.test_accuracy >> epoch.train_seconds >>
+        epoch.elapsed_seconds;
+    if (!values) break;
+    epochs.push_back(epoch);
+  }
+  return epochs;
+}
+
+Json read_summary(const std::string& directory) {
+  const Json summary = read_object(directory + "/summary.json");
+  return summary.is_object() ? summary : Json::object();
+}
+
+RunStore::RunStore(std::string out) : out_(std::move(out)) {
+  while (out_.size() > 1 && out_.back() == '/') out_.pop_back();
+  refresh();
+}
+
+void RunStore::refresh() {
+  folders_.clear();
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(out_ + "/runs", error)) {
+    const Json config = read_object(entry.path() / "config.json");
+    if (!config.is_object() || !config.contains("options")) continue;
+    const Json& options = config.at("options");
+    const std::string path = entry.path().string();
+    const bool finished =
+        read_summary(path).value("epochs", std::int64_t{-1}) == options.value("epochs", std::int64_t{0});
+    folders_.emplace(key_of(options), RunFolder{path, config, finished});
+  }
+}
+
+const RunFolder* RunStore::find(const PlannedRun& run) const {
+  const RunFolder* best = nullptr;
+  std::size_t best_epochs = 0;
+  const auto [begin, end] = folders_.equal_range(key_of(run.identity));
+  for (auto entry = begin; entry != end; ++entry) {
+    const RunFolder& folder = entry->second;
+    const Json& options = folder.config.at("options");
+    if (!same_options(run.identity, options) || !recorded(run, options)) continue;
+    if (folder.finished) return &folder;
+    const std::size_t epochs = read_metrics(folder.path).size();
+    if (best && epochs <= best_epochs) continue;
+    best = &folder;
+    best_epochs = epochs;
+  }
+  return best;
+}
+
+RunStatus RunStore::status(const PlannedRun& run) const {
+  const RunFolder* folder = find(run);
+  if (folder && folder->finished) return RunStatus::finished;
+  if (is_locked(log(run.name)) || (folder && is_locked(folder->path + "/lock"))) return RunStatus::running;
+  if (fs::exists(failure(run.name))) return RunStatus::failed;
+  return folder ? RunStatus::interrupted : RunStatus::waiting;
+}
+
+FileLock::FileLock(const std::string& path)
+    : file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (file_ < 0) throw UserError("cannot write " + path + ": " + std::strerror(errno));
+  held_ = ::flock(file_, LOCK_EX | LOCK_NB) == 0;
+}
+
+FileLock::FileLock(FileLock&& other) noexcept
+    : file_(std::exchange(other.file_, -1)), held_(std::exchange(other.held_, false)) {}
+
+FileLock& FileLock::operator=(FileLock&& other) noexcept {
+  std::swap(file_, other.file_);
+  std::swap(held_, other.held_);
+  return *this;
+}
+
+FileLock::~FileLock() {
+  if (file_ >= 0) ::close(file_);
+}
+
+bool is_locked(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const bool locked = ::flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(file);
+  return locked;
+}
+
+}  // namespace actgrad::reproduce

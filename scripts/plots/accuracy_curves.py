@@ -1,0 +1,90 @@
+"""Figures 6 and 7: test accuracy per epoch and per second of training, a panel per setting, a curve per group."""
+
+import numpy
+
+from . import style
+from .curves import METRIC, accuracy_table, draw_accuracy, final_facts, view_of
+from .experiment import Picture, fact
+
+SMOOTH = 5  # epochs around each that are averaged where many long curves would hide each other
+
+
+def draw(experiment):
+    axis = experiment.picture.get("panels")
+    panels = {}
+    for group in experiment.groups:
+        panels.setdefault(group.labels.get(axis, ""), []).append(group)
+    with_seconds = bool(experiment.picture.get("seconds"))
+    columns = min(len(panels), 4)
+    height = 2.0 if columns > 2 else 2.4
+    names = {}  # legend text → the first group with it; the same text has the same look in every panel
+    for group in experiment.groups:
+        names.setdefault(experiment.label(group, without=[axis]), group)
+    looks = dict(zip(names, style.looks(names.values())))
+    figure, axes, place = style.panels(len(panels) * (1 + with_seconds), columns, height, legend=names)
+    longest = max(len(group.curve(METRIC)) for group in experiment.groups)
+    smooth = SMOOTH if longest >= 100 and max(map(len, panels.values())) > 3 else 1
+
+    papers = experiment.scale == "full" and any(group.paper for group in experiment.groups)
+    views = common_views([view_of([group.curve(METRIC)["mean"] for group in groups],
+                                  [group.paper["mean"] for group in groups if papers and group.paper])
+                          for groups in panels.values()])
+    for i, (title, groups) in enumerate(panels.items()):
+        # The first group, the method itself, is drawn last: above the others.
+        for group in reversed(groups):
+            name = experiment.label(group, without=[axis])
+            look = looks[name] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
+            draw_accuracy(axes[i], group, look, smooth=smooth)
+            if papers and group.paper:
+                mark_paper(axes[i], group.paper["mean"], look)
+            if with_seconds:
+                draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
+        style.epochs(axes[i])
+        axes[i].set(title=panel_title(title, axis, columns), ylim=views[i], xlim=(0, None))
+        if with_seconds:
+            axes[len(panels) + i].set(xlabel="training time (s)", ylim=views[i], xlim=(0, None))
+            style.in_thousands(axes[len(panels) + i].xaxis)
+    for i in range(0, len(axes), columns):
+        axes[i].set_ylabel("test accuracy (%)")
+    style.legend(place, list(looks), looks.values())
+    what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
+    style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * papers)
+    facts = final_facts(experiment) | panel_facts(experiment, panels, axis)
+    return Picture(figure, {"": accuracy_table(experiment)}, facts)
+
+
+def panel_facts(experiment, panels, axis):
+    """Of two panels, such as with and without batch normalisation: what each curve loses from one to the other."""
+    if len(panels) != 2:
+        return {}
+    (first, before), (second, after) = panels.items()
+    facts = {}
+    for group in before:
+        name = experiment.label(group, without=[axis])
+        other = next((one for one in after if experiment.label(one, without=[axis]) == name), None)
+        if other:
+            (mean, error), (other_mean, other_error) = group.final(METRIC), other.final(METRIC)
+            facts[f"last accuracy, {first} minus {second}: {name}"] = fact(
+                mean - other_mean, min(group.n, other.n), se=numpy.hypot(error, other_error))
+    return facts
+
+
+def panel_title(label, axis, columns):
+    """with, batch normalisation → with batch normalisation; in narrow panels the last word goes to a second line."""
+    if label in ("with", "without"):
+        return f"{label} {axis}"
+    return "\n".join(label.rsplit(" ", 1)) if columns > 2 else label
+
+
+def common_views(views):
+    """One axis for all panels if they reach about the same, so that they can be compared by eye."""
+    tops = [top for _, top in views]
+    if max(tops) - min(tops) > 0.5 * min(top - bottom for bottom, top in views):
+        return views
+    return [(min(bottom for bottom, _ in views), max(tops))] * len(views)
+
+
+def mark_paper(axes, accuracy, look):
+    """Right of the panel, what the paper reached at this length."""
+    axes.plot([1.025], [accuracy], marker="<", markersize=3, color=look["color"], clip_on=False,
+              transform=axes.get_yaxis_transform())

@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+"""scripts/actgrad_runs.py and scripts/plot on made-up runs (run_generator.py). Skipped, code 77, without pandas or
+matplotlib."""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+from unittest import mock
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+for package in ("pandas", "matplotlib"):
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        print(f"skipped: {package} is not installed")
+        sys.exit(77)
+
+import numpy
+import pandas
+
+import actgrad_runs
+import run_generator as generator
+from plots import activation_bars, stability, style, twins
+from plots.experiment import Experiment, mean_and_error
+
+loader = importlib.machinery.SourceFileLoader("plot", str(ROOT / "scripts/plot"))
+plot = importlib.util.module_from_spec(importlib.util.spec_from_loader("plot", loader))
+loader.exec_module(plot)
+
+
+def run_plot(*arguments):
+    return subprocess.run([sys.executable, str(ROOT / "scripts/plot"), *map(str, arguments)], capture_output=True,
+                          text=True)
+
+
+def cells(*optimizers, **options):
+    return [({"optimizer": name}, {"optim": name.lower()} | options) for name in optimizers]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.out = Path(folder.name)
+
+    def drawn(self, folder):
+        """Draws the folder's picture; returns its table and its facts."""
+        plot.draw(folder, ["png", "svg"])
+        name = folder.name
+        png = (folder / f"{name}.png").read_bytes()
+        self.assertEqual(png[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertGreaterEqual(struct.unpack(">I", png[16:20])[0], 7 * 150)  # 150 dots per inch of a page's width
+        self.assertTrue(xml.etree.ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg"))
+        for file in folder.glob("*.csv"):
+            self.assertGreater(len(pandas.read_csv(file)), 0)
+        facts = json.loads((folder / f"{name}_facts.json").read_text())
+        self.assertEqual(facts["experiment"], name)
+        return pandas.read_csv(folder / f"{name}.csv"), facts["facts"]
+
+
+class Runs(Case):
+    def test_a_run(self):
+        folder = generator.write_run(self.out / "a", epochs=3, steps=5, record=["activation-variance", "weights"])
+        run = actgrad_runs.load(folder)
+        self.assertEqual(list(run.metrics["epoch"]), [1, 2, 3])
+        self.assertEqual(run.options["optim"], "adaact")
+        self.assertEqual(run.summary["best_test_accuracy"], run.metrics["test_accuracy"].max())
+        self.assertEqual(run.statistics, ["activation_variance"])
+        self.assertEqual(run.statistic("activation_variance").shape, (15, 14))
+        self.assertEqual(run.saved_epochs(), [1, 2, 3])
+        self.assertTrue((run.weights(2)["fc.weight"] == 2 * run.weights(1)["fc.weight"]).all())
+
+    def test_a_line_that_is_being_written_is_left_out(self):
+        folder = generator.write_run(self.out / "a", epochs=3, record=["activation-variance"])
+        with open(folder / "activation_variance.csv", "a") as file:
+            file.write("3,9,0.1234,0.0")
+        self.assertEqual(len(actgrad_runs.load(folder).statistic("activation_variance")), 24)
+
+    def test_many_runs(self):
+        generator.write_run(self.out / "x/a", seed=0, epochs=2)
+        generator.write_run(self.out / "x/b", seed=1, epochs=3, optim="sgd", momentum=0.9)
+        table = actgrad_runs.load_many(self.out)
+        self.assertEqual(list(table["run"]), ["x/a"] * 2 + ["x/b"] * 3)
+        self.assertEqual(list(table["seed"]), [0] * 2 + [1] * 3)
+        self.assertTrue((table["lr_option"] == 0.1).all())
+        self.assertLess(table["lr"].min(), 0.1)
+        self.assertEqual(table["momentum"].count(), 3)
+
+    def test_what_is_no_run_is_said_in_one_line(self):
+        (self.out / "empty").mkdir()
+        (self.out / "bad").mkdir()
+        (self.out / "bad/config.json").write_text("{")
+        for call in (lambda: actgrad_runs.load(self.out / "empty"), lambda: actgrad_runs.load(self.out / "bad"),
+                     lambda: actgrad_runs.load_many(self.out), lambda: actgrad_runs.load_many(self.out / "nowhere"),
+                     lambda: actgrad_runs.read_csv(self.out / "nothing.csv")):
+            with self.assertRaises(actgrad_runs.RunError) as caught:
+                call()
+            self.assertNotIn("\n", str(caught.exception))
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "scripts/actgrad_runs.py"),
+             str(self.out / "nowhere")], capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
+
+    def test_damaged_safetensors(self):
+        file = self.out / "a.safetensors"
+        generator.write_safetensors(file, {"a": numpy.arange(6, dtype=numpy.float32).reshape(2, 3)})
+        self.assertEqual(actgrad_runs.read_safetensors(file)["a"].tolist(), [[0, 1, 2], [3, 4, 5]])
+        whole = file.read_bytes()
+        for damaged in (whole[:-1], whole[:20], b"", whole.replace(b"F32", b"F99")):
+            file.write_bytes(damaged)
+            with self.assertRaises(actgrad_runs.RunError):
+                actgrad_runs.read_safetensors(file)
+
+    def test_tensorboard(self):
+        try:
+            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        except ImportError:
+            self.skipTest("tensorboard is not installed")
+        folder = generator.write_run(self.out / "a", epochs=3, record=["activation-variance"])
+        for _ in range(2):  # the second replaces the first's
+            logdir = actgrad_runs.to_tensorboard(self.out)
+        self.assertEqual(logdir, self.out / "tensorboard")
+        events = EventAccumulator(str(logdir / "a"))
+        events.Reload()
+        accuracy = events.Scalars("accuracy/test")
+        self.assertEqual([event.step for event in accuracy], [1, 2, 3])
+        self.assertTrue(
+            numpy.allclose([event.value for event in accuracy],
+                           actgrad_runs.load(folder).metrics["test_accuracy"]))
+        self.assertEqual(len(events.Scalars("activation_variance/fc1 mean")), 24)
+
+    def test_without_tensorboard_it_says_how_to_install_it(self):
+        generator.write_run(self.out / "a")
+        with mock.patch.dict(sys.modules, {"tensorboard.summary.writer.event_file_writer": None}):
+            with self.assertRaisesRegex(actgrad_runs.RunError, "pip install"):
+                actgrad_runs.to_tensorboard(self.out)
+        self.assertFalse((self.out / "tensorboard").exists())
+
+    def test_long_series_are_thinned_out(self):
+        table = pandas.DataFrame({"x": numpy.arange(2501.0)})
+        thin = actgrad_runs.thin_out(table, 1000)
+        self.assertEqual(len(thin), 834)
+        self.assertEqual((thin.index[0], thin["x"].iloc[0], thin.index[-1], thin["x"].iloc[-1]), (3, 1.0, 2501, 2499.5))
+
+    def test_the_example_of_the_documentation(self):
+        generator.write_run(self.out / "runs/lenet5-adaact", record=["activation-variance"])
+        generator.write_run(self.out / "runs/lenet5-sgd", optim="sgd")
+        examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.S)
+        self.assertTrue(examples)
+        result = subprocess.run(
+            [sys.executable, "-c", "".join(examples)], capture_output=True, text=True, cwd=self.out,
+            env={"PYTHONPATH": str(ROOT / "scripts"), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(self.out)})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue((self.out / "variance.png").stat().st_size > 0)
+
+
+class Usage(Case):
+    def refused(self, *arguments):
+        result = run_plot(*arguments)
+        self.assertEqual((result.returncode, result.stdout, result.stderr.count("\n")), (2, "", 1), result.stderr)
+        return result.stderr
+
+    def test_bad_usage_ends_with_one_line(self):
+        self.refused()
+        self.refused("--format", "gif", self.out)
+        self.refused(self.out / "nowhere")
+
+    def test_nothing_to_draw_writes_nothing(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"), seeds=1)
+        description = json.loads((folder / "experiment.json").read_text())
+        description["groups"][0]["runs"][0]["status"] = "running"
+        (folder / "experiment.json").write_text(json.dumps(description))
+        self.assertIn("no run is finished", self.refused(folder))
+        description["picture"]["kind"] = "painting"
+        description["groups"][0]["runs"][0]["status"] = "finished"
+        (folder / "experiment.json").write_text(json.dumps(description))
+        self.assertIn("painting", self.refused(folder))
+        (folder / "experiment.json").write_text('{"name": "f"}')
+        self.refused(folder)
+        self.assertEqual([file.name for file in folder.iterdir()], ["experiment.json"])
+
+    def test_the_same_runs_give_the_same_files(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam"))
+        self.drawn(folder)
+        first = {file.name: file.read_bytes() for file in folder.iterdir()}
+        self.drawn(folder)
+        self.assertEqual(first, {file.name: file.read_bytes() for file in folder.iterdir()})
+
+    def test_formats(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"), seeds=1)
+        result = run_plot(folder, "--format", "pdf")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual({file.suffix for file in folder.iterdir()}, {".pdf", ".csv", ".json"})
+        self.assertEqual(sorted(result.stdout.split()),
+                         sorted(str(file) for file in folder.iterdir() if file.name != "experiment.json"))
+
+
+class Figures(Case):
+    def variances(self, group):
+        """The recordings of both seeds."""
+        runs = [actgrad_runs.load(self.out / f"runs/{group}-seed{seed}") for seed in (0, 1)]
+        return [run.statistic("activation_variance") for run in runs]
+
+    def test_unfinished_runs_are_left_out_and_counted(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam", "Adan"),
+                                            seeds=3)
+        description = json.loads((folder / "experiment.json").read_text())
+        description["groups"][0]["runs"][1]["status"] = "failed"
+        for run in description["groups"][2]["runs"]:
+            run["status"] = "missing"
+        (folder / "experiment.json").write_text(json.dumps(description))
+        table, facts = self.drawn(folder)
+        self.assertEqual(dict(table.groupby("group")["n"].max()), {"SGD": 2, "Adam": 3})
+        experiment = Experiment(folder)
+        self.assertEqual([experiment.legend_label(group) for group in experiment.groups],
+                         ["SGD (n = 2)", "Adam (n = 3)"])
+        self.assertIn("(Adam: 3); no finished run: Adan", experiment.note("mean"))
+        accuracy = [run.metrics["test_accuracy"].iloc[-1] for run in experiment.groups[0].runs.values()]
+        self.assertAlmostEqual(facts["last accuracy: SGD"]["value"], numpy.mean(accuracy), 3)
+        self.assertAlmostEqual(facts["last accuracy: SGD"]["se"], abs(accuracy[0] - accuracy[1]) / 2, 3)
+        self.assertEqual(facts["last accuracy: SGD"]["n"], 2)
+
+    def test_standard_error(self):
+        self.assertEqual(mean_and_error([1, 2, 3, 6]), (3, (14 / 3)**0.5 / 2))
+        self.assertTrue(numpy.isnan(mean_and_error([1])[1]))
+
+    def test_other_scales_are_marked_in_the_title(self):
+        for scale, mark in (("full", "A title"), ("short", "[short: "), ("smoke", "[smoke: ")):
+            folder = generator.write_experiment(self.out, scale, {"kind": "activation-bars"}, cells("AdaAct", "SGD"),
+                                                seeds=1, scale=scale, record=["activation-variance"])
+            self.assertIn(mark, activation_bars.draw(Experiment(folder)).figure._suptitle.get_text())
+
+    def test_an_optimizer_has_one_colour(self):
+        group = lambda optim, name: mock.Mock(labels={"optimizer": name}, option=lambda key: optim)
+        looks = style.looks(
+            [group("foof", "FOOF"),
+             group("adaact", "AdaAct"),
+             group("foof", "FOOF, canonical"),
+             group("new", "New")])
+        self.assertEqual(looks[0]["color"], looks[2]["color"])
+        self.assertNotEqual(looks[0]["linestyle"], looks[2]["linestyle"])
+        self.assertEqual(len({look["color"] for look in looks}), 3)
+        self.assertEqual(looks[3]["color"], style.looks([group("new", "New")])[0]["color"])
+
+    def test_activation_bars(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "activation-bars"}, cells("AdaAct", "SGD", "Adam"),
+                                            record=["activation-variance"])
+        table, facts = self.drawn(folder)
+        ours = [run["fc1 mean"] for run in self.variances("f-0")]
+        row = table[(table["group"] == "AdaAct") & (table["layer"] == "fc1")].iloc[0]
+        self.assertAlmostEqual(row["mean"], (ours[0].mean() + ours[1].mean()) / 2, 5)
+        self.assertAlmostEqual(row["se"], abs(ours[0].mean() - ours[1].mean()) / 2, 5)
+        self.assertEqual(facts["smallest variance: fc1"]["value"], "AdaAct")
+        theirs = [run["fc1 mean"] for run in self.variances("f-1")]
+        share = numpy.mean([(a < b).mean() for a, b in zip(ours, theirs)])  # Adam's are larger still
+        self.assertAlmostEqual(facts["share of steps with AdaAct smallest: fc1"]["value"], share, 5)
+
+    def test_activation_series(self):
+        for name, picture in (("f4", {"band": "units"}), ("f8", {"layers_mean": True})):
+            picture["kind"] = "activation-series"
+            folder = generator.write_experiment(self.out, name, picture, cells("AdaAct", "SGD"),
+                                                record=["activation-variance"])
+            table, facts = self.drawn(folder)
+            self.assertEqual(len(table), 2 * len(generator.LAYERS) * 6)
+            runs = self.variances(f"{name}-1")
+            self.assertAlmostEqual(facts["largest unit: SGD, conv2"]["value"],
+                                   max(run["conv2 largest"].max() for run in runs), 4)
+            row = table[(table["group"] == "SGD") & (table["layer"] == "fc3") & (table["epoch"] == 2)].iloc[0]
+            second = [run[run["epoch"] == 2] for run in runs]
+            self.assertAlmostEqual(row["mean"], numpy.mean([run["fc3 mean"].mean() for run in second]), 4)
+            self.assertAlmostEqual(row["smallest"], min(run["fc3 smallest"].min() for run in second), 5)
+
+    def test_covariance(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "covariance"}, cells("AdaAct"),
+                                            record=["activation-covariance"])
+        table, facts = self.drawn(folder)
+        self.assertEqual(len(table), 2 * 3 * len(generator.LAYERS))
+        matrix = actgrad_runs.load(self.out / "runs/f-0-seed0").covariance(1, "fc2")
+        row = table[(table["seed"] == 0) & (table["epoch"] == 1) & (table["layer"] == "fc2")].iloc[0]
+        self.assertAlmostEqual(row["share"], matrix.trace() / numpy.abs(matrix).sum(), 4)
+        self.assertEqual(facts["share of the diagonal: epoch 1, fc2"]["n"], 2)
+
+    def test_accuracy_by_option(self):
+        groups = [({"exponent": text}, {"optim": "adaact", "exponent": p, "covariance": "diagonal", "end": end})
+                  for text, p, end in (("1", 1.0, 60), ("1/2", 0.5, 70), ("1/3", 1 / 3, 65))]
+        full = {"optim": "adaact", "exponent": 0.5, "covariance": "full", "end": 66}
+        groups.append(({"exponent": "full covariance"}, full))
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-by-option", "option": "exponent"}, groups)
+        table, facts = self.drawn(folder)
+        self.assertEqual(list(table["exponent"]), ["1/3", "1/2", "1", "full covariance"])
+        self.assertEqual(facts["best exponent by last accuracy"]["value"], "1/2")
+        last = {text: table["last"][table["exponent"] == text].iloc[0] for text in table["exponent"]}
+        gain = facts["last accuracy of 1/2 minus that of full covariance"]
+        self.assertAlmostEqual(gain["value"], last["1/2"] - last["full covariance"], 2)
+
+    def test_stability(self):
+        groups = [({"schedule": schedule, "data": data},
+                   {"optim": "adaact", "schedule": schedule, "replace_example": example})
+                  for schedule in ("cosine", "constant") for data, example in (("S", -1), ("S'", 7))]
+        folder = generator.write_experiment(self.out, "f", {"kind": "stability"}, groups, epochs=6, steps=10,
+                                            record=["effective-rates", "preconditioner", "weights"])
+        table, facts = self.drawn(folder)
+        # The generator's cosine rates fall from step 41 of 60 on.
+        self.assertEqual(facts["last step with a rising rate: cosine"],
+                         {"value": 40.0, "runs_that_stop": 2, "of_steps": 60, "n": 2})
+        self.assertEqual(facts["last step with a rising rate: constant"]["runs_that_stop"], 0)
+        self.assertIsNone(facts["last step with a rising rate: constant"]["value"])
+        self.assertEqual(set(table["group"]), {"cosine", "constant"})
+        apart = pandas.read_csv(folder / "f_twins.csv")
+        self.assertEqual(len(apart), 2 * 2 * 6)
+        self.assertTrue(numpy.allclose(apart["weights"], 1e-3 * apart["epoch"] * 20**0.5, rtol=1e-3))
+        drift = 1e-3 * generator.random_of("twin").random(20).sum()
+        self.assertTrue(numpy.allclose(apart["preconditioner"], drift * apart["epoch"], rtol=1e-3))
+        self.assertTrue((apart["inputs_left_out"] == 1).all())
+
+    def test_twins_differ_in_their_example_alone(self):
+        groups = [({"data": str(example)}, {"optim": "adaact", "replace_example": example, "momentum": momentum})
+                  for example, momentum in ((-1, 0.9), (7, 0.9), (8, 0.5))]
+        folder = generator.write_experiment(self.out, "f", {"kind": "stability"}, groups, seeds=3)
+        plain, *others = Experiment(folder).groups
+        pairs = twins.of(plain, others)
+        self.assertEqual([(run.options["seed"], twin.options["seed"], twin.options["replace-example"])
+                          for run, twin in pairs], [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
+
+    def test_last_rise(self):
+        self.assertEqual(stability.last_rise(numpy.array([1, -1, 2, 0, -1])), 4)
+        self.assertEqual(stability.last_rise(numpy.array([-1, -1])), 1)
+        self.assertIsNone(stability.last_rise(numpy.array([-1, 1e-9])))
+
+    def test_accuracy_curves_in_panels(self):
+        groups = [({"setting": setting, "optimizer": name}, {"optim": name.lower(), "end": end})
+                  for setting, end in (("CIFAR-10, ResNet-20", 92), ("CIFAR-100, ResNet-34", 78))
+                  for name in ("AdaAct", "SGD")]
+        folder = generator.write_experiment(self.out, "f",
+                                            {"kind": "accuracy-curves", "panels": "setting", "seconds": True}, groups)
+        table, facts = self.drawn(folder)
+        self.assertEqual(len(table), 4 * 6)
+        seconds = numpy.mean(
+            [actgrad_runs.load(self.out / f"runs/f-0-seed{seed}").metrics["train_seconds"].sum() for seed in (0, 1)])
+        self.assertAlmostEqual(table["train_seconds"].iloc[5], seconds, 2)
+        self.assertIn("last accuracy: CIFAR-100, ResNet-34, SGD", facts)
+        loss = facts["last accuracy, CIFAR-10, ResNet-20 minus CIFAR-100, ResNet-34: SGD"]
+        last = [facts[f"last accuracy: {name}, SGD"] for name in ("CIFAR-10, ResNet-20", "CIFAR-100, ResNet-34")]
+        self.assertAlmostEqual(loss["value"], last[0]["value"] - last[1]["value"], 2)
+        self.assertAlmostEqual(loss["se"], numpy.hypot(last[0]["se"], last[1]["se"]), 3)
+
+    def test_heat_map(self):
+        groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)
+                    }, {"optim": "adaact", "exponent": p, "weight_decay": decay, "end": 60 + 10 * p + 1000 * decay})
+                  for p in (0.25, 0.5)
+                  for decay in (2e-4, 2e-3)] + [({"optimizer": "SGD"}, {"optim": "sgd", "weight_decay": 5e-4})]
+        folder = generator.write_experiment(self.out, "f", {"kind": "heat-map", "x": "weight-decay", "y": "exponent"},
+                                            groups)
+        table, facts = self.drawn(folder)
+        self.assertEqual(len(table), 5)
+        self.assertEqual(table["exponent"].count(), 4)
+        self.assertEqual(facts["highest last accuracy"]["n"], 2)
+        curves = [group.curve("test_accuracy")["mean"] for group in Experiment(folder).groups]
+        self.assertAlmostEqual(table["distance_to_SGD"].iloc[0], (curves[0] - curves[-1]).abs().mean(), 3)
+        self.assertEqual(table["distance_to_SGD"].iloc[-1], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
