@@ -2,9 +2,9 @@
 
 namespace actgrad {
 
-bool FusedHyperAdamRule::supports(const Options& options, Device device) {
-  return device.is_cpu() && options.integer("candidates") == 20 && options.flag("lstm") &&
-         options.flag("preprocessing") && options.text("normalise") != "follow-up";
+bool FusedHyperAdamRule::supports(const Options& options) {
+  return options.integer("candidates") == 20 && options.flag("lstm") && options.flag("preprocessing") &&
+         options.text("normalise") != "follow-up";
 }
 
 FusedHyperAdamRule::FusedHyperAdamRule(const Options& options, DType dtype, std::uint64_t seed, Device device)
@@ -26,6 +26,14 @@ kernels::HyperAdamWeights FusedHyperAdamRule::collect(Tensor (*of)(const Paramet
           .adam_bias = of(*adam_bias_),
           .weight_weight = of(*weight_weight_),
           .weight_bias = of(*weight_bias_)};
+}
+
+Tensor FusedHyperAdamRule::direction(const Tensor& g, RuleState& state) const {
+  Tensor d = Tensor::empty({g.numel()}, g.dtype(), g.device()), both = state.tensors.front().value();
+  const auto values = collect([](const Parameter& parameter) { return parameter.value(); });
+  kernels::hyperadam_forward(g, values, reading_, both, both, d, nullptr);
+  ++state.steps;
+  return d;
 }
 
 Variable FusedHyperAdamRule::step(Pass& pass, const Tensor& g, RuleState& state) const {
