@@ -62,12 +62,12 @@ void adam_candidates_forward(const Tensor& decay, const Tensor& g, const AdamAve
   });
 }
 
-void adam_candidates_backward(const AdamAverages& dafter, const Tensor& dcandidates, const Tensor& decay,
-                              const Tensor& g, const AdamAverages& before, const AdamAverages& after,
-                              EpsilonPlace place, GradientTarget ddecay, const AdamAverageTargets& dbefore) {
+void adam_candidates_backward(const Tensor& decay, const Tensor& g, const AdamAverages& before,
+                              const AdamAverages& after, EpsilonPlace place, const AdamAverages& dafter,
+                              const Tensor& dcandidates, GradientTarget ddecay, const AdamAverageTargets& dbefore) {
   check_candidates(decay, g, before);
   check_candidates(decay, g, after);
-  ACTGRAD_DISPATCH(adam_candidates_backward, decay, dafter, dcandidates, decay, g, before, after, place, ddecay,
+  ACTGRAD_DISPATCH(adam_candidates_backward, decay, decay, g, before, after, place, dafter, dcandidates, ddecay,
                    dbefore);
   const Tensor& like = before.m;
   const AdamAverages given = {or_zeros(dafter.m, like), or_zeros(dafter.v, like), or_zeros(dafter.beta_hat, like),
