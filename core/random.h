@@ -30,7 +30,8 @@ enum class Purpose : std::uint32_t {
   dropout = 4,
   synthetic = 5,
   test = 6,
-  labels = 7
+  labels = 7,
+  scaling = 8
 };
 
 // The stream `stream` (a parameter's index, an epoch, …; below 2^48) of one purpose.

@@ -1,5 +1,7 @@
 #include "core/tape.h"
 
+#include <algorithm>
+
 namespace actgrad {
 
 struct Gradient::Node {
@@ -49,12 +51,29 @@ Variable::Variable(Tensor value, Tensor gradient_storage) : Variable(std::move(v
 
 Variable Tape::record(Tensor output, Backward backward) {
   Variable variable(std::move(output), /*requires_grad=*/true);
-  records_.push_back({variable.gradient(), std::move(backward)});
+  watch(variable, std::move(backward));
   return variable;
 }
 
+std::vector<Variable> Tape::record(std::vector<Tensor> outputs, BackwardOfSeveral backward) {
+  std::vector<Variable> variables;
+  Record record{{}, std::move(backward)};
+  for (Tensor& output : outputs) {
+    variables.emplace_back(std::move(output), /*requires_grad=*/true);
+    record.outputs.push_back(variables.back().gradient());
+  }
+  records_.push_back(std::move(record));
+  return variables;
+}
+
 void Tape::watch(const Variable& variable, Backward observer) {
-  records_.push_back({variable.gradient(), std::move(observer)});
+  records_.push_back({{variable.gradient()}, [observer = std::move(observer)](const std::vector<Tensor>& gradients) {
+                        observer(gradients.front());
+                      }});
+}
+
+bool Tape::Record::reached() const {
+  return std::any_of(outputs.begin(), outputs.end(), [](const Gradient& output) { return output.written(); });
 }
 
 void Tape::backward(const std::vector<Seed>& seeds) {
@@ -67,7 +86,10 @@ void Tape::backward(const std::vector<Seed>& seeds) {
   while (!records_.empty()) {
     Record record = std::move(records_.back());
     records_.pop_back();
-    if (record.output.written()) record.backward(record.output.value());
+    if (!record.reached()) continue;
+    std::vector<Tensor> gradients;
+    for (const Gradient& output : record.outputs) gradients.push_back(output.value());
+    record.backward(gradients);
   }
 }
 

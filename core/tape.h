@@ -85,6 +85,10 @@ class Tape {
 
   // Wraps `output` in a variable that requires a gradient, and remembers how to carry that gradient back.
   Variable record(Tensor output, Backward backward);
+  // The same of a function with several results. `backward` gets their gradients, undefined where none has reached one;
+  // it runs when at least one has.
+  using BackwardOfSeveral = std::function<void(const std::vector<Tensor>& gradients)>;
+  std::vector<Variable> record(std::vector<Tensor> outputs, BackwardOfSeveral backward);
 
   // Calls `observer` in the backward pass with the finished gradient of `variable`, if one reaches it. Call it right
   // after the variable was made, before anything uses it.
@@ -100,8 +104,9 @@ class Tape {
 
  private:
   struct Record {
-    Gradient output;
-    Backward backward;
+    std::vector<Gradient> outputs;
+    BackwardOfSeveral backward;
+    bool reached() const;
   };
   std::vector<Record> records_;
 };

@@ -4,14 +4,9 @@
 
 #include <cmath>
 
+#include "kernels/host_device.h"
 #include "kernels/lamb.h"
 #include "kernels/optimizer_steps.h"
-
-#ifdef __CUDACC__
-#define ACTGRAD_HOST_DEVICE __host__ __device__
-#else
-#define ACTGRAD_HOST_DEVICE
-#endif
 
 namespace actgrad::kernels::formulas {
 

@@ -33,9 +33,8 @@ std::string date_and_time() {
 }
 
 // Makes runs/NAME, or runs/NAME-2, … : the first that is not there yet.
-std::string make_default_folder(const RunConfig& config) {
-  const std::string base =
-      "runs/" + config.model_name() + "-" + config.optimizer_name() + "-" + config.data_name() + "-" + date_and_time();
+std::string make_default_folder(const std::string& name) {
+  const std::string base = "runs/" + name + "-" + date_and_time();
   std::error_code error;
   fs::create_directories("runs", error);
   if (error) cannot_create(base, error);
@@ -63,8 +62,11 @@ std::string number(double value) {
 }  // namespace
 
 RunDirectory RunDirectory::create(const RunConfig& config) {
-  const std::string& wanted = config.run.text("out");
-  RunDirectory directory(wanted.empty() ? make_default_folder(config) : make_folder(wanted));
+  return create(config.run.text("out"), config.model_name() + "-" + config.optimizer_name() + "-" + config.data_name());
+}
+
+RunDirectory RunDirectory::create(const std::string& wanted, const std::string& name) {
+  RunDirectory directory(wanted.empty() ? make_default_folder(name) : make_folder(wanted));
   for (const auto& entry : fs::directory_iterator(directory.path_)) {
     if (entry.path().filename() == lock_name) continue;
     throw UserError("the run directory " + wanted + " is not empty: go on with its run (--resume " + wanted +

@@ -13,6 +13,8 @@ class RunDirectory {
   // A new folder: the one that config asks for (which must not exist or be empty), or
   // runs/<model>-<optim>-<data>-<date>-<time>[-2]. Throws UserError when it cannot be made, holds files or is in use.
   static RunDirectory create(const RunConfig& config);
+  // The same for a run of another kind: `wanted`, or runs/<name>-<date>-<time>[-2] where that is empty.
+  static RunDirectory create(const std::string& wanted, const std::string& name);
   // The folder of a run begun earlier. Throws UserError when it is not there or in use by another process.
   static RunDirectory open(const std::string& path);
 

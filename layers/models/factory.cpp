@@ -31,6 +31,13 @@ std::vector<std::int64_t> parse_sizes(const std::string& text) {
   return sizes;
 }
 
+std::optional<kernels::Activation> parse_activation(const Options& options) {
+  using kernels::Activation;
+  return choice<std::optional<Activation>>(
+      options, "activation",
+      {{"relu", std::nullopt}, {"sigmoid", Activation::sigmoid}, {"tanh", Activation::tanh}, {"elu", Activation::elu}});
+}
+
 Entry resnet(std::int64_t depth, const std::string& kind, const ResNetPlan& plan) {
   return {"resnet" + std::to_string(depth),
           "ResNet-" + std::to_string(depth) + " " + kind,
@@ -72,12 +79,14 @@ const std::vector<Entry>& entries() {
          return std::make_unique<DenseNet>(std::vector<std::int64_t>{6, 12, 24, 16}, 32, input);
        }},
       {"mlp",
-       "multilayer perceptron with ReLU",
+       "multilayer perceptron",
        {{.name = "hidden",
          .fallback = std::string("256,128"),
-         .help = "sizes of the hidden layers; '' for a linear model"}},
+         .help = "sizes of the hidden layers; '' for a linear model"},
+        Option{"activation", std::string("relu"), "function between the layers"}.one_of(
+            {"relu", "sigmoid", "tanh", "elu"})},
        [](const InputSpec& input, const Options& options) {
-         return std::make_unique<Mlp>(input, parse_sizes(options.text("hidden")));
+         return std::make_unique<Mlp>(input, parse_sizes(options.text("hidden")), parse_activation(options));
        }},
   };
   return list;

@@ -187,3 +187,27 @@ TEST_CASE("an undefined variable wants nothing") {
   CHECK_FALSE(variable.has_grad());
   CHECK_THROWS_AS(variable.gradient_target(), InternalError);
 }
+
+TEST_CASE("a function with several results gets the gradients of those that were used") {
+  Tape tape;
+  const Variable x = leaf({1});
+  std::vector<bool> reached;
+  const auto split = [&] {
+    return tape.record(std::vector<Tensor>{vector({1}), vector({1}), vector({1})},
+                       [&](const std::vector<Tensor>& gradients) {
+                         double sum = 0;
+                         for (const Tensor& gradient : gradients) {
+                           reached.push_back(static_cast<bool>(gradient));
+                           if (gradient) sum += gradient.data<double>()[0];
+                         }
+                         x.gradient_target().tensor.data<double>()[0] = sum;
+                       });
+  };
+  const std::vector<Variable> parts = split();
+  tape.backward({{scaled_sum(tape, parts[0], 2, parts[2]), vector({1})}});
+  CHECK(reached == std::vector<bool>{true, false, true});
+  CHECK(x.grad().to_vector<double>() == Values{3});
+  split();  // no result used: the function is passed over
+  tape.backward({{scaled_sum(tape, leaf({1}), 1, x), vector({1})}});
+  CHECK(reached.size() == 3);
+}
