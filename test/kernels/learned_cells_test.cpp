@@ -92,7 +92,8 @@ TEMPLATE_TEST_CASE("HyperAdam's averages and candidates, with epsilon in both pl
              found_m = doubles(after.m), found_gamma = doubles(after.gamma_hat);
   for (std::size_t e = 0; e < candidates * n; ++e) {
     const double beta = sigmoid(logits[e]), gamma = sigmoid(logits[e + candidates * n]), gradient = gradients[e % n];
-    const double next_m = beta * m[e] + (1 - beta) * gradient, next_v = gamma * v[e] + (1 - gamma) * gradient * gradient;
+    const double next_m = beta * m[e] + (1 - beta) * gradient,
+                 next_v = gamma * v[e] + (1 - gamma) * gradient * gradient;
     const double real = beta * beta_hat[e] + 1 - beta, square_real = gamma * gamma_hat[e] + 1 - gamma;
     const double square = next_v / square_real;
     const double root = place == EpsilonPlace::inside ? std::sqrt(square + 1e-24) : std::sqrt(square) + 1e-24;
