@@ -21,13 +21,6 @@ struct Pointers {
   T *m, *v, *beta_hat, *gamma_hat;
   explicit Pointers(const AdamAverages& a)
       : m(a.m.data<T>()), v(a.v.data<T>()), beta_hat(a.beta_hat.data<T>()), gamma_hat(a.gamma_hat.data<T>()) {}
-  formulas::Averages<T> load(std::int64_t e) const { return {m[e], v[e], beta_hat[e], gamma_hat[e]}; }
-  void store(std::int64_t e, const formulas::Averages<T>& a) const {
-    m[e] = a.m;
-    v[e] = a.v;
-    beta_hat[e] = a.beta_hat;
-    gamma_hat[e] = a.gamma_hat;
-  }
 };
 
 // body(e, i) for element e = row·n + i of each of `rows` rows.
@@ -50,24 +43,31 @@ void adam_candidates_forward(const Tensor& decay, const Tensor& g, const AdamAve
   check_like(before.m, candidates);
   ACTGRAD_DISPATCH(adam_candidates_forward, decay, decay, g, before, place, after, candidates);
   visit_floating(decay.dtype(), [&]<class T>() {
-    const std::int64_t count = candidates.numel();
-    for_each_of_rows(candidates.dim(0), candidates.dim(1),
-                     [=, from = Pointers<T>(before), to = Pointers<T>(after), logit = decay.data<T>(),
-                      gradient = g.data<T>(), result = candidates.data<T>()](std::int64_t e, std::int64_t i) {
-                       const T beta = vector_math::sigmoid(logit[e]), gamma = vector_math::sigmoid(logit[e + count]);
-                       const auto moved = formulas::moved_averages(beta, gamma, gradient[i], from.load(e));
-                       to.store(e, moved);
-                       result[e] = formulas::adam_candidate(moved, place);
-                     });
+    formulas::visit_place(place, [&]<EpsilonPlace inside_or_outside>() {
+      const std::int64_t count = candidates.numel();
+      for_each_of_rows(candidates.dim(0), candidates.dim(1),
+                       [=, from = Pointers<T>(before), to = Pointers<T>(after), logit = decay.data<T>(),
+                        gradient = g.data<T>(), result = candidates.data<T>()](std::int64_t e, std::int64_t i) {
+                         T m = from.m[e], v = from.v[e], beta_hat = from.beta_hat[e], gamma_hat = from.gamma_hat[e];
+                         formulas::move_average(vector_math::sigmoid(logit[e]), gradient[i], m, beta_hat);
+                         formulas::move_average(vector_math::sigmoid(logit[e + count]), gradient[i] * gradient[i], v,
+                                                gamma_hat);
+                         to.m[e] = m;
+                         to.v[e] = v;
+                         to.beta_hat[e] = beta_hat;
+                         to.gamma_hat[e] = gamma_hat;
+                         result[e] = formulas::adam_candidate<inside_or_outside>(m, v, beta_hat, gamma_hat);
+                       });
+    });
   });
 }
 
-void adam_candidates_backward(const AdamAverages& dafter, const Tensor& dcandidates, const Tensor& decay,
-                              const Tensor& g, const AdamAverages& before, const AdamAverages& after,
-                              EpsilonPlace place, GradientTarget ddecay, const AdamAverageTargets& dbefore) {
+void adam_candidates_backward(const Tensor& decay, const Tensor& g, const AdamAverages& before,
+                              const AdamAverages& after, EpsilonPlace place, const AdamAverages& dafter,
+                              const Tensor& dcandidates, GradientTarget ddecay, const AdamAverageTargets& dbefore) {
   check_candidates(decay, g, before);
   check_candidates(decay, g, after);
-  ACTGRAD_DISPATCH(adam_candidates_backward, decay, dafter, dcandidates, decay, g, before, after, place, ddecay,
+  ACTGRAD_DISPATCH(adam_candidates_backward, decay, decay, g, before, after, place, dafter, dcandidates, ddecay,
                    dbefore);
   const Tensor& like = before.m;
   const AdamAverages given = {or_zeros(dafter.m, like), or_zeros(dafter.v, like), or_zeros(dafter.beta_hat, like),
@@ -78,24 +78,29 @@ void adam_candidates_backward(const AdamAverages& dafter, const Tensor& dcandida
     const CellTarget<T> logits(ddecay, decay), m(dbefore.m, like), v(dbefore.v, like), beta_hat(dbefore.beta_hat, like),
         gamma_hat(dbefore.gamma_hat, like);
     const auto add = [](T* to, bool adds, T value) { *to = value + (adds ? *to : T(0)); };
-    for_each_of_rows(
-        like.dim(0), like.dim(1),
-        [=, d = Pointers<T>(given), from = Pointers<T>(before), reached = Pointers<T>(after), logit = decay.data<T>(),
-         gradient = g.data<T>(), dresult = of_candidates.data<T>(), to_logits = logits.to, logits_add = logits.adds,
-         to_m = m.to, m_adds = m.adds, to_v = v.to, v_adds = v.adds, to_beta = beta_hat.to, beta_adds = beta_hat.adds,
-         to_gamma = gamma_hat.to, gamma_adds = gamma_hat.adds](std::int64_t e, std::int64_t i) {
-          const T beta = vector_math::sigmoid(logit[e]), gamma = vector_math::sigmoid(logit[e + count]);
-          auto whole = formulas::candidate_gradient(dresult[e], reached.load(e), place);
-          const auto own = d.load(e);
-          whole = {whole.m + own.m, whole.v + own.v, whole.beta_hat + own.beta_hat, whole.gamma_hat + own.gamma_hat};
-          const auto back = formulas::decay_gradient(whole, beta, gamma, gradient[i], from.load(e));
-          add(to_logits + e, logits_add, back.beta);
-          add(to_logits + e + count, logits_add, back.gamma);
-          add(to_m + e, m_adds, back.before.m);
-          add(to_v + e, v_adds, back.before.v);
-          add(to_beta + e, beta_adds, back.before.beta_hat);
-          add(to_gamma + e, gamma_adds, back.before.gamma_hat);
-        });
+    formulas::visit_place(place, [&]<EpsilonPlace inside_or_outside>() {
+      for_each_of_rows(
+          like.dim(0), like.dim(1),
+          [=, d = Pointers<T>(given), from = Pointers<T>(before), reached = Pointers<T>(after), logit = decay.data<T>(),
+           gradient = g.data<T>(), dresult = of_candidates.data<T>(), to_logits = logits.to, logits_add = logits.adds,
+           to_m = m.to, m_adds = m.adds, to_v = v.to, v_adds = v.adds, to_beta = beta_hat.to, beta_adds = beta_hat.adds,
+           to_gamma = gamma_hat.to, gamma_adds = gamma_hat.adds](std::int64_t e, std::int64_t i) {
+            const T beta = vector_math::sigmoid(logit[e]), gamma = vector_math::sigmoid(logit[e + count]);
+            T dm = d.m[e], dv = d.v[e], dbeta = d.beta_hat[e], dgamma = d.gamma_hat[e];
+            formulas::add_candidate_gradient<inside_or_outside>(dresult[e], reached.m[e], reached.v[e],
+                                                                reached.beta_hat[e], reached.gamma_hat[e], dm, dv,
+                                                                dbeta, dgamma);
+            const T of_beta = formulas::rate_gradient(beta, gradient[i], from.m[e], from.beta_hat[e], dm, dbeta);
+            const T of_gamma =
+                formulas::rate_gradient(gamma, gradient[i] * gradient[i], from.v[e], from.gamma_hat[e], dv, dgamma);
+            add(to_logits + e, logits_add, of_beta);
+            add(to_logits + e + count, logits_add, of_gamma);
+            add(to_m + e, m_adds, beta * dm);
+            add(to_v + e, v_adds, gamma * dv);
+            add(to_beta + e, beta_adds, beta * dbeta);
+            add(to_gamma + e, gamma_adds, gamma * dgamma);
+          });
+    });
   });
 }
 

@@ -26,8 +26,8 @@ void adam_candidates_forward(const Tensor& decay, const Tensor& g, const AdamAve
 struct AdamAverageTargets {
   GradientTarget m, v, beta_hat, gamma_hat;
 };
-void adam_candidates_backward(const AdamAverages& dafter, const Tensor& dcandidates, const Tensor& decay,
-                              const Tensor& g, const AdamAverages& before, const AdamAverages& after,
-                              EpsilonPlace place, GradientTarget ddecay, const AdamAverageTargets& dbefore);
+void adam_candidates_backward(const Tensor& decay, const Tensor& g, const AdamAverages& before,
+                              const AdamAverages& after, EpsilonPlace place, const AdamAverages& dafter,
+                              const Tensor& dcandidates, GradientTarget ddecay, const AdamAverageTargets& dbefore);
 
 }  // namespace actgrad::kernels

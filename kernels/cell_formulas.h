@@ -42,59 +42,54 @@ ACTGRAD_HOST_DEVICE inline LstmGradient<T> lstm_gradient(T dc, T dh, const LstmU
 template <class T>
 inline constexpr T cell_epsilon = T(1e-24);
 
-// The averages of one candidate, or their gradients.
+// One moving average and how much of it is real: a = rate·a + (1 − rate)·input, hat = rate·hat + (1 − rate).
 template <class T>
-struct Averages {
-  T m, v, beta_hat, gamma_hat;
-};
-
-template <class T>
-ACTGRAD_HOST_DEVICE inline Averages<T> moved_averages(T beta, T gamma, T g, const Averages<T>& a) {
-  const T gain = T(1) - beta, square_gain = T(1) - gamma;
-  return {beta * a.m + gain * g, gamma * a.v + square_gain * g * g, beta * a.beta_hat + gain,
-          gamma * a.gamma_hat + square_gain};
+ACTGRAD_HOST_DEVICE inline void move_average(T rate, T input, T& average, T& hat) {
+  const T gain = T(1) - rate;
+  average = rate * average + gain * input;
+  hat = rate * hat + gain;
 }
 
+// From the gradients of both after the step to that of the rate's logit; those before it are rate times as large.
 template <class T>
-ACTGRAD_HOST_DEVICE inline T candidate_root(T v, EpsilonPlace place) {  // of ṽ
+ACTGRAD_HOST_DEVICE inline T rate_gradient(T rate, T input, T average, T hat, T daverage, T dhat) {
+  return (daverage * (average - input) + dhat * (hat - T(1))) * rate * (T(1) - rate);
+}
+
+// f.template operator()<place>(): the place is known to the compiler, which then finds no branch in a loop.
+template <class F>
+void visit_place(EpsilonPlace place, const F& f) {
+  if (place == EpsilonPlace::inside)
+    f.template operator()<EpsilonPlace::inside>();
+  else
+    f.template operator()<EpsilonPlace::outside>();
+}
+
+template <EpsilonPlace place, class T>
+ACTGRAD_HOST_DEVICE inline T candidate_root(T v) {  // of ṽ
   using std::sqrt;
   return place == EpsilonPlace::inside ? sqrt(v + cell_epsilon<T>) : sqrt(v) + cell_epsilon<T>;
 }
 
-template <class T>
-ACTGRAD_HOST_DEVICE inline T adam_candidate(const Averages<T>& a, EpsilonPlace place) {
-  const T m = a.m / (a.beta_hat + cell_epsilon<T>), v = a.v / (a.gamma_hat + cell_epsilon<T>);
-  return m / candidate_root(v, place);
+template <EpsilonPlace place, class T>
+ACTGRAD_HOST_DEVICE inline T adam_candidate(T m, T v, T beta_hat, T gamma_hat) {
+  return m / (beta_hat + cell_epsilon<T>) / candidate_root<place>(v / (gamma_hat + cell_epsilon<T>));
 }
 
-// The gradient of adam_candidate times `d`.
-template <class T>
-ACTGRAD_HOST_DEVICE inline Averages<T> candidate_gradient(T d, const Averages<T>& a, EpsilonPlace place) {
+// Adds the gradient of adam_candidate, times d.
+template <EpsilonPlace place, class T>
+ACTGRAD_HOST_DEVICE inline void add_candidate_gradient(T d, T m, T v, T beta_hat, T gamma_hat, T& dm, T& dv,
+                                                       T& dbeta_hat, T& dgamma_hat) {
   using std::sqrt;
-  const T share = T(1) / (a.beta_hat + cell_epsilon<T>), square_share = T(1) / (a.gamma_hat + cell_epsilon<T>);
-  const T m = a.m * share, v = a.v * square_share, root = candidate_root(v, place);
-  const T dm = d / root;
-  // d root/dv = 1/(2·√…), infinite at v = 0 with ε outside: there m is 0 too, and the limit is taken as 0.
-  const T inner = place == EpsilonPlace::inside ? root : sqrt(v);
-  const T dv = inner > T(0) ? -(dm * m / root) / (T(2) * inner) : T(0);
-  return {dm * share, dv * square_share, -dm * m * share, -dv * v * square_share};
-}
-
-// From the gradients of the averages after a step to those of the rates and of the averages before it.
-template <class T>
-struct DecayGradient {
-  T beta, gamma;  // of the logits
-  Averages<T> before;
-};
-
-template <class T>
-ACTGRAD_HOST_DEVICE inline DecayGradient<T> decay_gradient(const Averages<T>& d, T beta, T gamma, T g,
-                                                           const Averages<T>& before) {
-  const T dbeta = d.m * (before.m - g) + d.beta_hat * (before.beta_hat - T(1));
-  const T dgamma = d.v * (before.v - g * g) + d.gamma_hat * (before.gamma_hat - T(1));
-  return {dbeta * beta * (T(1) - beta),
-          dgamma * gamma * (T(1) - gamma),
-          {beta * d.m, gamma * d.v, beta * d.beta_hat, gamma * d.gamma_hat}};
+  const T share = T(1) / (beta_hat + cell_epsilon<T>), square_share = T(1) / (gamma_hat + cell_epsilon<T>);
+  const T corrected = m * share, square = v * square_share, root = candidate_root<place>(square), of_m = d / root;
+  // d root/dṽ = 1/(2·√…), infinite at ṽ = 0 with ε outside: there m is 0 too, and the limit is taken as 0.
+  const T inner = place == EpsilonPlace::inside ? root : sqrt(square);
+  const T slope = of_m * corrected / (T(-2) * root * inner), of_v = inner > T(0) ? slope : T(0);
+  dm += of_m * share;
+  dv += of_v * square_share;
+  dbeta_hat -= of_m * corrected * share;
+  dgamma_hat -= of_v * square * square_share;
 }
 
 }  // namespace actgrad::kernels::formulas

@@ -12,10 +12,9 @@ namespace {
 
 using namespace hyperadam;
 
-template <class T>
+template <class T, EpsilonPlace place>
 struct Forward {
   const PackedWeights<T>& weights;
-  HyperAdamReading reading;
   const Tensor &g, &before, &after;
   const HyperAdamTrace* trace;
 
@@ -36,8 +35,8 @@ struct Forward {
   }
 };
 
-template <class T>
-void Forward<T>::first_pass(std::int64_t block, T scale_of_g, double* sums) const {
+template <class T, EpsilonPlace place>
+void Forward<T, place>::first_pass(std::int64_t block, T scale_of_g, double* sums) const {
   T gradient[lanes_of_block], inputs[2 * feature], gates[4 * feature];
   load_lanes(g, block, gradient);
   for (std::int64_t f = 0; f < units; ++f)
@@ -76,8 +75,8 @@ void Forward<T>::first_pass(std::int64_t block, T scale_of_g, double* sums) cons
   }
 }
 
-template <class T>
-void Forward<T>::second_pass(std::int64_t block, const Scales& scales, T* d) const {
+template <class T, EpsilonPlace place>
+void Forward<T, place>::second_pass(std::int64_t block, const Scales& scales, T* d) const {
   const T *const s = to(block) + s_at, *const old = from(block);
   T gradient[lanes_of_block], normalised[2 * feature], rates[2 * feature], rho[feature];
   load_lanes(g, block, gradient);
@@ -93,25 +92,25 @@ void Forward<T>::second_pass(std::int64_t block, const Scales& scales, T* d) con
   block_product(2 * units, 2 * units, weights.adam.data(), weights.adam_bias, normalised, rates);
   block_product(units, units, weights.weight, weights.weight_bias, s, rho);
 
+  // One function per loop: loops over several are not turned into vector code.
+#pragma omp simd
+  for (std::int64_t e = 0; e < 2 * feature; ++e) rates[e] = vector_math::sigmoid(rates[e]);
+#pragma omp simd
+  for (std::int64_t e = 0; e < feature; ++e) rho[e] = vector_math::elu(rho[e]);
   T* const next = to(block);
   std::fill_n(d, lanes_of_block, T(0));
-  const EpsilonPlace place = reading.epsilon;
   for (std::int64_t f = 0; f < units; ++f)
 #pragma omp simd
     for (std::int64_t i = 0; i < lanes_of_block; ++i) {
       const std::int64_t e = f * lanes_of_block + i;
-      const T beta = vector_math::sigmoid(rates[e]), gamma = vector_math::sigmoid(rates[e + feature]);
-      const auto moved = formulas::moved_averages(
-          beta, gamma, gradient[i],
-          formulas::Averages<T>{old[m_at + e], old[v_at + e], old[beta_at + e], old[gamma_at + e]});
-      next[m_at + e] = moved.m;
-      next[v_at + e] = moved.v;
-      next[beta_at + e] = moved.beta_hat;
-      next[gamma_at + e] = moved.gamma_hat;
-      rates[e] = beta;
-      rates[e + feature] = gamma;
-      rho[e] = vector_math::elu(rho[e]);
-      d[i] += rho[e] * formulas::adam_candidate(moved, place);
+      T m = old[m_at + e], v = old[v_at + e], beta_hat = old[beta_at + e], gamma_hat = old[gamma_at + e];
+      formulas::move_average(rates[e], gradient[i], m, beta_hat);
+      formulas::move_average(rates[e + feature], gradient[i] * gradient[i], v, gamma_hat);
+      next[m_at + e] = m;
+      next[v_at + e] = v;
+      next[beta_at + e] = beta_hat;
+      next[gamma_at + e] = gamma_hat;
+      d[i] += rho[e] * formulas::adam_candidate<place>(m, v, beta_hat, gamma_hat);
     }
   clear_padding(block, next + m_at, 4 * units);
   if (T* const saved = traced(block)) {
@@ -124,6 +123,33 @@ double scale_of(double squares) {
   return 1 / std::sqrt(squares + 1e-16);
 }
 
+template <class T, EpsilonPlace place>
+void run(const Tensor& g, const HyperAdamWeights& weights, const HyperAdamReading& reading, const Tensor& before,
+         Tensor& after, Tensor& d, HyperAdamTrace* trace) {
+  const PackedWeights<T> packed(weights);
+  const Forward<T, place> forward{packed, g, before, after, trace};
+  const std::int64_t blocks = blocks_of(g.numel());
+  Scales scales;
+  scales.of_g() = scale_of(sum_of_squares(g));
+  const std::vector<double> sums =
+      sum_over_blocks(blocks, 2 * units, [&](std::int64_t first, std::int64_t last, double* part) {
+        for (std::int64_t block = first; block < last; ++block) forward.first_pass(block, T(scales.of_g()), part);
+      });
+  for (std::int64_t f = 0; f < units; ++f) {
+    scales.of_s(f) = reading.normalise_state ? scale_of(sums[static_cast<std::size_t>(f)]) : 1;
+    scales.of_m(f) = scale_of(sums[static_cast<std::size_t>(units + f)]);
+  }
+  parallel_for(blocks, block_grain, [&](Range range, int) {
+    T direction[lanes_of_block];
+    for (std::int64_t block = range.begin; block < range.end; ++block) {
+      forward.second_pass(block, scales, direction);
+      const std::int64_t first = block * lanes_of_block;
+      std::copy_n(direction, std::min(lanes_of_block, g.numel() - first), d.data<T>() + first);
+    }
+  });
+  if (trace) std::copy_n(scales.values, 1 + 2 * units, trace->scales.data<double>());
+}
+
 void check_state(const Tensor& state, const Tensor& g) {
   ACTGRAD_CHECK(state.shape() == hyperadam_state_shape(g.numel()) && state.dtype() == g.dtype(),
                 state.shape().to_string());
@@ -131,7 +157,8 @@ void check_state(const Tensor& state, const Tensor& g) {
 
 // The matrix products' multiply-adds, and about 30 operations for each of the 180 exponentials and roots.
 Work work_of(const Tensor& g, const Tensor& state) {
-  return {.bytes = 2 * bytes_of(state) + 2 * bytes_of(g), .flops = (2 * 5220 + 30 * 180) * static_cast<double>(g.numel())};
+  return {.bytes = 2 * bytes_of(state) + 2 * bytes_of(g),
+          .flops = (2 * 5220 + 30 * 180) * static_cast<double>(g.numel())};
 }
 
 }  // namespace
@@ -153,29 +180,8 @@ void hyperadam_forward(const Tensor& g, const HyperAdamWeights& weights, const H
   const WorkScope work("hyperadam_forward", work_of(g, after));
   ACTGRAD_DISPATCH(hyperadam_forward, g, g, weights, reading, before, after, d, trace);
   visit_floating(g.dtype(), [&]<class T>() {
-    const PackedWeights<T> packed(weights);
-    const Forward<T> forward{packed, reading, g, before, after, trace};
-    const std::int64_t blocks = blocks_of(g.numel());
-    Scales scales;
-    scales.of_g() = scale_of(sum_of_squares(g));
-    const std::vector<double> sums =
-        sum_over_blocks(blocks, 2 * units, [&](std::int64_t first, std::int64_t last, double* part) {
-          for (std::int64_t block = first; block < last; ++block)
-            forward.first_pass(block, T(scales.of_g()), part);
-        });
-    for (std::int64_t f = 0; f < units; ++f) {
-      scales.of_s(f) = reading.normalise_state ? scale_of(sums[static_cast<std::size_t>(f)]) : 1;
-      scales.of_m(f) = scale_of(sums[static_cast<std::size_t>(units + f)]);
-    }
-    parallel_for(blocks, block_grain, [&](Range range, int) {
-      T direction[lanes_of_block];
-      for (std::int64_t block = range.begin; block < range.end; ++block) {
-        forward.second_pass(block, scales, direction);
-        const std::int64_t first = block * lanes_of_block;
-        std::copy_n(direction, std::min(lanes_of_block, g.numel() - first), d.data<T>() + first);
-      }
-    });
-    if (trace) std::copy_n(scales.values, 1 + 2 * units, trace->scales.data<double>());
+    formulas::visit_place(reading.epsilon,
+                          [&]<EpsilonPlace place>() { run<T, place>(g, weights, reading, before, after, d, trace); });
   });
 }
 

@@ -27,10 +27,8 @@ std::vector<T> transposed(std::int64_t rows, std::int64_t columns, const T* matr
   return result;
 }
 
-template <class T>
+template <class T, EpsilonPlace place>
 struct Backward {
-  const PackedWeights<T>& weights;
-  HyperAdamReading reading;
   const Tensor &g, &before, &after, &dafter, &dd, &dbefore;
   const HyperAdamTrace& trace;
   Scales scales;
@@ -40,40 +38,37 @@ struct Backward {
   T* to(std::int64_t block) const { return dbefore.data<T>() + block * state_size; }
   const T* traced(std::int64_t block) const { return trace.values.data<T>() + block * trace_size; }
 
-  // Through the sum d, AdamCell and WeightCell. Leaves in dbefore the gradients of v, β̂, γ̂, and those of s and m but for
-  // what goes through their norms; adds Σ ds̄·s, Σ dm̄·m to sums (40).
+  // Through the sum d, AdamCell and WeightCell. Leaves in dbefore the gradients of v, β̂, γ̂, and those of s and m but
+  // for what goes through their norms; adds Σ ds̄·s, Σ dm̄·m to sums (40).
   void second_pass(std::int64_t block, WeightSums<T>& into, double* sums) const;
   // Through the norms, StateCell and the preprocessing. shares (40): the sums times the squares of the scales.
   void first_pass(std::int64_t block, const T* shares, WeightSums<T>& into) const;
 };
 
-template <class T>
-void Backward<T>::second_pass(std::int64_t block, WeightSums<T>& into, double* sums) const {
+template <class T, EpsilonPlace place>
+void Backward<T, place>::second_pass(std::int64_t block, WeightSums<T>& into, double* sums) const {
   T gradient[lanes_of_block], of_d[lanes_of_block], drates[2 * feature], dq[feature];
   load_lanes(g, block, gradient);
   load_lanes(dd, block, of_d);
   const T *const old = at(before, block), *const now = at(after, block), *const given = at(dafter, block);
   const T *const rates = traced(block) + rates_at, *const rho = traced(block) + rho_at;
   T* const result = to(block);
-  const EpsilonPlace place = reading.epsilon;
   for (std::int64_t f = 0; f < units; ++f)
 #pragma omp simd
     for (std::int64_t i = 0; i < lanes_of_block; ++i) {
       const std::int64_t e = f * lanes_of_block + i;
-      const formulas::Averages<T> reached{now[m_at + e], now[v_at + e], now[beta_at + e], now[gamma_at + e]};
-      auto whole = formulas::candidate_gradient(of_d[i] * rho[e], reached, place);
-      whole = {whole.m + given[m_at + e], whole.v + given[v_at + e], whole.beta_hat + given[beta_at + e],
-               whole.gamma_hat + given[gamma_at + e]};
-      const auto back = formulas::decay_gradient(
-          whole, rates[e], rates[e + feature], gradient[i],
-          formulas::Averages<T>{old[m_at + e], old[v_at + e], old[beta_at + e], old[gamma_at + e]});
-      drates[e] = back.beta;
-      drates[e + feature] = back.gamma;
-      result[m_at + e] = back.before.m;
-      result[v_at + e] = back.before.v;
-      result[beta_at + e] = back.before.beta_hat;
-      result[gamma_at + e] = back.before.gamma_hat;
-      dq[e] = of_d[i] * formulas::adam_candidate(reached, place) * formulas::Elu::slope(rho[e]);
+      const T m = now[m_at + e], v = now[v_at + e], beta_hat = now[beta_at + e], gamma_hat = now[gamma_at + e];
+      const T beta = rates[e], gamma = rates[e + feature], square = gradient[i] * gradient[i];
+      T dm = given[m_at + e], dv = given[v_at + e], dbeta = given[beta_at + e], dgamma = given[gamma_at + e];
+      formulas::add_candidate_gradient<place>(of_d[i] * rho[e], m, v, beta_hat, gamma_hat, dm, dv, dbeta, dgamma);
+      drates[e] = formulas::rate_gradient(beta, gradient[i], old[m_at + e], old[beta_at + e], dm, dbeta);
+      drates[e + feature] = formulas::rate_gradient(gamma, square, old[v_at + e], old[gamma_at + e], dv, dgamma);
+      result[m_at + e] = beta * dm;
+      result[v_at + e] = gamma * dv;
+      result[beta_at + e] = beta * dbeta;
+      result[gamma_at + e] = gamma * dgamma;
+      const T candidate = formulas::adam_candidate<place>(m, v, beta_hat, gamma_hat);
+      dq[e] = of_d[i] * candidate * formulas::Elu::slope(rho[e]);
     }
 
   T through_rates[2 * feature], through_rho[feature], normalised[2 * feature];
@@ -104,8 +99,8 @@ void Backward<T>::second_pass(std::int64_t block, WeightSums<T>& into, double* s
   add_outer_products(units, dq, Sums::narrow, inputs, into.weight.data());
 }
 
-template <class T>
-void Backward<T>::first_pass(std::int64_t block, const T* shares, WeightSums<T>& into) const {
+template <class T, EpsilonPlace place>
+void Backward<T, place>::first_pass(std::int64_t block, const T* shares, WeightSums<T>& into) const {
   const T *const old = at(before, block), *const now = at(after, block), *const given = at(dafter, block);
   const T *const saved = traced(block), *const gates = saved + gates_at, *const tanh_c = saved + tanh_at;
   T* const result = to(block);
@@ -117,12 +112,8 @@ void Backward<T>::first_pass(std::int64_t block, const T* shares, WeightSums<T>&
       const std::int64_t e = f * lanes_of_block + i;
       result[m_at + e] -= of_m * old[m_at + e];
       const T ds = result[s_at + e] - of_s * now[s_at + e];
-      const formulas::LstmUnit<T> unit{gates[e],
-                                       gates[e + feature],
-                                       gates[e + 2 * feature],
-                                       gates[e + 3 * feature],
-                                       now[c_at + e],
-                                       tanh_c[e]};
+      const formulas::LstmUnit<T> unit{
+          gates[e], gates[e + feature], gates[e + 2 * feature], gates[e + 3 * feature], now[c_at + e], tanh_c[e]};
       const auto back = formulas::lstm_gradient(given[c_at + e], ds, unit, old[c_at + e]);
       dgates[e] = back.i;
       dgates[e + feature] = back.j;
@@ -180,6 +171,30 @@ void add_to(const WeightSums<T>& sums, double scale_of_g, const HyperAdamWeights
   }
 }
 
+template <class T, EpsilonPlace place>
+void run(const Backward<T, place>& backward, bool normalise_state, const HyperAdamWeights& dweights) {
+  const std::int64_t blocks = blocks_of(backward.g.numel());
+  std::vector<WeightSums<T>> parts(static_cast<std::size_t>(threads_for(blocks, block_grain)));
+  std::vector<double> partial(parts.size() * 2 * units);
+  parallel_for(blocks, block_grain, [&](Range range, int part) {
+    const auto index = static_cast<std::size_t>(part);
+    for (std::int64_t block = range.begin; block < range.end; ++block)
+      backward.second_pass(block, parts[index], partial.data() + index * 2 * units);
+  });
+  T shares[2 * units];
+  for (std::int64_t f = 0; f < 2 * units; ++f) {
+    double sum = 0;
+    for (auto i = static_cast<std::size_t>(f); i < partial.size(); i += 2 * units) sum += partial[i];
+    const double scale = f < units ? backward.scales.of_s(f) : backward.scales.of_m(f - units);
+    shares[f] = f < units && !normalise_state ? T(0) : T(scale * scale * sum);
+  }
+  parallel_for(blocks, block_grain, [&](Range range, int part) {
+    for (std::int64_t block = range.begin; block < range.end; ++block)
+      backward.first_pass(block, shares, parts[static_cast<std::size_t>(part)]);
+  });
+  for (const WeightSums<T>& sums : parts) add_to(sums, backward.scales.of_g(), dweights);
+}
+
 }  // namespace
 
 void hyperadam_backward(const Tensor& g, const HyperAdamWeights& weights, const HyperAdamReading& reading,
@@ -190,40 +205,21 @@ void hyperadam_backward(const Tensor& g, const HyperAdamWeights& weights, const 
     ACTGRAD_CHECK(state.shape() == hyperadam_state_shape(g.numel()), state.shape().to_string());
   visit_floating(g.dtype(), [&]<class T>() {
     const PackedWeights<T> packed(weights);
-    Backward<T> backward{packed,
-                         reading,
-                         g,
-                         before,
-                         after,
-                         dafter,
-                         dd,
-                         dbefore,
-                         trace,
-                         {},
-                         transposed(4 * units, 2 * units, packed.state.data()),
-                         transposed(2 * units, 2 * units, packed.adam.data()),
-                         transposed(units, units, packed.weight)};
-    std::copy_n(trace.scales.data<double>(), 1 + 2 * units, backward.scales.values);
-    const std::int64_t blocks = blocks_of(g.numel());
-    std::vector<WeightSums<T>> parts(static_cast<std::size_t>(threads_for(blocks, block_grain)));
-    std::vector<double> partial(parts.size() * 2 * units);
-    parallel_for(blocks, block_grain, [&](Range range, int part) {
-      const auto index = static_cast<std::size_t>(part);
-      for (std::int64_t block = range.begin; block < range.end; ++block)
-        backward.second_pass(block, parts[index], partial.data() + index * 2 * units);
+    formulas::visit_place(reading.epsilon, [&]<EpsilonPlace place>() {
+      Backward<T, place> backward{g,
+                                  before,
+                                  after,
+                                  dafter,
+                                  dd,
+                                  dbefore,
+                                  trace,
+                                  {},
+                                  transposed(4 * units, 2 * units, packed.state.data()),
+                                  transposed(2 * units, 2 * units, packed.adam.data()),
+                                  transposed(units, units, packed.weight)};
+      std::copy_n(trace.scales.data<double>(), 1 + 2 * units, backward.scales.values);
+      run(backward, reading.normalise_state, dweights);
     });
-    T shares[2 * units];
-    for (std::int64_t f = 0; f < 2 * units; ++f) {
-      double sum = 0;
-      for (std::size_t part = 0; part < parts.size(); ++part) sum += partial[part * 2 * units + static_cast<std::size_t>(f)];
-      const double scale = f < units ? backward.scales.of_s(f) : backward.scales.of_m(f - units);
-      shares[f] = f < units && !reading.normalise_state ? T(0) : T(scale * scale * sum);
-    }
-    parallel_for(blocks, block_grain, [&](Range range, int part) {
-      for (std::int64_t block = range.begin; block < range.end; ++block)
-        backward.first_pass(block, shares, parts[static_cast<std::size_t>(part)]);
-    });
-    for (const WeightSums<T>& sums : parts) add_to(sums, backward.scales.of_g(), dweights);
   });
 }
 

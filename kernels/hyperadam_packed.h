@@ -15,10 +15,21 @@ inline constexpr std::int64_t feature = units * lanes_of_block;  // elements of 
 inline constexpr std::int64_t state_size = 6 * feature, trace_size = 9 * feature;
 
 // Where the features of a block begin.
-enum State : std::int64_t { c_at = 0, s_at = feature, m_at = 2 * feature, v_at = 3 * feature, beta_at = 4 * feature,
-                            gamma_at = 5 * feature };
-enum Trace : std::int64_t { x_at = 0, gates_at = feature, tanh_at = 5 * feature, rates_at = 6 * feature,
-                            rho_at = 8 * feature };
+enum State : std::int64_t {
+  c_at = 0,
+  s_at = feature,
+  m_at = 2 * feature,
+  v_at = 3 * feature,
+  beta_at = 4 * feature,
+  gamma_at = 5 * feature
+};
+enum Trace : std::int64_t {
+  x_at = 0,
+  gates_at = feature,
+  tanh_at = 5 * feature,
+  rates_at = 6 * feature,
+  rho_at = 8 * feature
+};
 
 inline std::int64_t blocks_of(std::int64_t n) {
   return (n + lanes_of_block - 1) / lanes_of_block;

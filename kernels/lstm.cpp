@@ -33,10 +33,10 @@ void lstm_forward(const Tensor& gates, const Tensor& c_previous, double forget_b
   });
 }
 
-void lstm_backward(const Tensor& dc, const Tensor& dh, const Tensor& gates, const Tensor& c_previous,
-                   double forget_bias, GradientTarget dgates, GradientTarget dc_previous) {
+void lstm_backward(const Tensor& gates, const Tensor& c_previous, double forget_bias, const Tensor& dc,
+                   const Tensor& dh, GradientTarget dgates, GradientTarget dc_previous) {
   check_gates(gates, c_previous);
-  ACTGRAD_DISPATCH(lstm_backward, gates, dc, dh, gates, c_previous, forget_bias, dgates, dc_previous);
+  ACTGRAD_DISPATCH(lstm_backward, gates, gates, c_previous, forget_bias, dc, dh, dgates, dc_previous);
   const Tensor of_c = or_zeros(dc, c_previous), of_h = or_zeros(dh, c_previous);
   visit_floating(gates.dtype(), [&]<class T>() {
     const std::int64_t n = c_previous.numel();

@@ -11,7 +11,7 @@ namespace actgrad::kernels {
 void lstm_forward(const Tensor& gates, const Tensor& c_previous, double forget_bias, Tensor& c, Tensor& h);
 
 // From the gradients of c and h (undefined: 0) to those of the gates and of c_previous (undefined: not wanted).
-void lstm_backward(const Tensor& dc, const Tensor& dh, const Tensor& gates, const Tensor& c_previous,
-                   double forget_bias, GradientTarget dgates, GradientTarget dc_previous);
+void lstm_backward(const Tensor& gates, const Tensor& c_previous, double forget_bias, const Tensor& dc,
+                   const Tensor& dh, GradientTarget dgates, GradientTarget dc_previous);
 
 }  // namespace actgrad::kernels

@@ -8,6 +8,7 @@
 #include "optim/adan.h"
 #include "optim/eva.h"
 #include "optim/foof.h"
+#include "optim/hyperadam/learned_optimizer.h"
 #include "optim/kfac.h"
 #include "optim/lamb.h"
 #include "optim/sam.h"
@@ -52,6 +53,13 @@ Entry sam_entry() {
           }};
 }
 
+Entry learned_entry(const std::string& rule) {
+  return {rule, "learned: " + learned_rule_help(rule), LearnedOptimizer::options(rule),
+          [rule](Model& model, const Options& options) {
+            return std::make_unique<LearnedOptimizer>(model, options, rule);
+          }};
+}
+
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> list = {
       entry_of<Sgd>("sgd", "stochastic gradient descent with momentum"),
@@ -64,6 +72,7 @@ const std::vector<Entry>& entries() {
       entry_of<Eva>("eva", "Kronecker-factored curvature of rank one (Zhang et al. 2023)"),
       sam_entry(),
       adaact_entry(),
+      learned_entry("hyperadam"),
   };
   return list;
 }
@@ -124,6 +133,11 @@ std::vector<Recommended> recommended_options(const std::string& optimizer, const
     if (rule.optimizer == optimizer && among(model, rule.models) && among(data, rule.data))
       list.push_back(rule.recommended);
   return list;
+}
+
+std::string default_schedule(const std::string& optimizer) {
+  const std::vector<std::string> learned = learned_rule_names();
+  return std::find(learned.begin(), learned.end(), optimizer) != learned.end() ? "constant" : "cosine";
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model, const Options& options) {

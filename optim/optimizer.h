@@ -148,6 +148,10 @@ struct Recommended {
 std::vector<Recommended> recommended_options(const std::string& optimizer, const std::string& model,
                                              const std::string& data);
 
+// How the learning rate runs over the epochs where nobody says: "cosine"; learned optimizers: "constant", for which
+// they were learned.
+std::string default_schedule(const std::string& optimizer);
+
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model, const Options& options);
 // With the table's defaults.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, Model& model);

@@ -213,6 +213,7 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   for (const GivenOption& value : file)
     place(config, value, file_model && *file_model != model, file_optimizer && *file_optimizer != optimizer);
   for (const GivenOption& value : given) place(config, value, false, false);
+  if (!config.run.was_set("schedule")) config.run.set("schedule", default_schedule(optimizer));
 
   const std::string data = config.data_name(), directory = config.run.text("data-dir");
   if (data == "auto") {

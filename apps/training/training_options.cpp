@@ -35,7 +35,8 @@ CommandLineGroup optimizer_group() {
       {{.option = {"optim", std::string("adaact"), joined(optimizer_names())}, .placeholder = "NAME"},
        {.option = Option{"schedule", std::string("cosine"), "learning rate over the epochs"}.one_of(
             {"cosine", "constant", "multistep"}),
-        .aliases = {"lr-scheduler"}},
+        .aliases = {"lr-scheduler"},
+        .default_text = "cosine; learned optimizers: constant"},
        {.option = {"milestones", std::string("100,150"),
                    "multistep: epochs after which the rate is multiplied by gamma"},
         .placeholder = "LIST"},

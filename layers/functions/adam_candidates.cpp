@@ -20,7 +20,7 @@ AdamCandidates adam_candidates(Pass& pass, const Variable& decay, const Tensor& 
         const auto target = [](const Gradient& gradient) {
           return gradient.wanted() ? gradient.target() : GradientTarget();
         };
-        kernels::adam_candidates_backward({d[0], d[1], d[2], d[3]}, d[4], decay, g, from, to, place, target(ddecay),
+        kernels::adam_candidates_backward(decay, g, from, to, place, {d[0], d[1], d[2], d[3]}, d[4], target(ddecay),
                                           {target(dm), target(dv), target(dbeta), target(dgamma)});
       });
   return {results[0], results[1], results[2], results[3], results[4]};

@@ -13,7 +13,7 @@ LstmState lstm(Pass& pass, const Variable& gates, const Variable& c_previous, do
   const auto results = pass.tape->record(
       std::vector<Tensor>{c, h}, [gates = gates.value(), before, forget_bias, dgates = gates.gradient(),
                                   dbefore = c_previous.gradient()](const std::vector<Tensor>& d) {
-        kernels::lstm_backward(d[0], d[1], gates, before, forget_bias,
+        kernels::lstm_backward(gates, before, forget_bias, d[0], d[1],
                                dgates.wanted() ? dgates.target() : GradientTarget(),
                                dbefore.wanted() ? dbefore.target() : GradientTarget());
       });

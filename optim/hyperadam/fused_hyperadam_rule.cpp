@@ -2,9 +2,9 @@
 
 namespace actgrad {
 
-bool FusedHyperAdamRule::supports(const Options& options, Device device) {
-  return device.is_cpu() && options.integer("candidates") == 20 && options.flag("lstm") &&
-         options.flag("preprocessing") && options.text("normalise") != "follow-up";
+bool FusedHyperAdamRule::supports(const Options& options) {
+  return options.integer("candidates") == 20 && options.flag("lstm") && options.flag("preprocessing") &&
+         options.text("normalise") != "follow-up";
 }
 
 FusedHyperAdamRule::FusedHyperAdamRule(const Options& options, DType dtype, std::uint64_t seed, Device device)
@@ -28,6 +28,14 @@ kernels::HyperAdamWeights FusedHyperAdamRule::collect(Tensor (*of)(const Paramet
           .weight_bias = of(*weight_bias_)};
 }
 
+Tensor FusedHyperAdamRule::direction(const Tensor& g, RuleState& state) const {
+  Tensor d = Tensor::empty({g.numel()}, g.dtype(), g.device()), both = state.tensors.front().value();
+  const auto values = collect([](const Parameter& parameter) { return parameter.value(); });
+  kernels::hyperadam_forward(g, values, reading_, both, both, d, nullptr);
+  ++state.steps;
+  return d;
+}
+
 Variable FusedHyperAdamRule::step(Pass& pass, const Tensor& g, RuleState& state) const {
   const Variable old = state.tensors.front();
   const Tensor before = old.value();
@@ -43,8 +51,8 @@ Variable FusedHyperAdamRule::step(Pass& pass, const Tensor& g, RuleState& state)
   kernels::HyperAdamTrace trace = kernels::hyperadam_trace(g.numel(), g.dtype(), g.device());
   kernels::hyperadam_forward(g, values, reading_, before, after, d, &trace);
   const auto results = pass.tape->record(
-      std::vector<Tensor>{after, d}, [this, g, values, before, after, trace, dbefore = old.gradient()](
-                                         const std::vector<Tensor>& gradients) {
+      std::vector<Tensor>{after, d},
+      [this, g, values, before, after, trace, dbefore = old.gradient()](const std::vector<Tensor>& gradients) {
         const auto given = [](const Tensor& gradient, const Tensor& like) {
           return gradient ? gradient : Tensor::zeros(like.shape(), like.dtype(), like.device());
         };

@@ -43,13 +43,15 @@ class HyperAdamRule : public LearnedRule {
   Parameter *weight_weight_, *weight_bias_;
 };
 
-// The same with all cells in one function (kernels/hyperadam.h), several times as fast; on the CPU, for the published
-// sizes. State: one tensor, in blocks of coordinates.
+// The same with all cells in one function (kernels/hyperadam.h), several times as fast, for the published sizes;
+// learning it is there for the CPU only. State: one tensor, in blocks of coordinates.
 class FusedHyperAdamRule final : public HyperAdamRule {
  public:
-  static bool supports(const Options& options, Device device);
+  static bool supports(const Options& options);
   FusedHyperAdamRule(const Options& options, DType dtype, std::uint64_t seed, Device device);
   Variable step(Pass& pass, const Tensor& g, RuleState& state) const override;
+  Tensor direction(const Tensor& g, RuleState& state) const override;
+  bool recordable() const override { return true; }
   RuleState initial_state(std::int64_t n) const override;
 
  private:

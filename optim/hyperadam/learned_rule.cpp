@@ -119,7 +119,7 @@ OptionTable learned_rule_options(const std::string& name) {
 
 std::unique_ptr<LearnedRule> make_learned_rule(const std::string& name, const Options& options, DType dtype,
                                                std::uint64_t seed, Device device, bool fused) {
-  if (fused && name == "hyperadam" && FusedHyperAdamRule::supports(options, device))
+  if (fused && name == "hyperadam" && FusedHyperAdamRule::supports(options))
     return std::make_unique<FusedHyperAdamRule>(options, dtype, seed, device);
   return entry(name).make(options, dtype, seed, device);
 }

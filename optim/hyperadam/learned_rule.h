@@ -28,6 +28,13 @@ class LearnedRule {
   // One step for all n coordinates together: the direction d, n numbers, of w ← w − lr·d, and the next state in place
   // of `state`. g (n) counts as a constant: no gradient flows through it (Andrychowicz et al. 2016).
   virtual Variable step(Pass& pass, const Tensor& g, RuleState& state) const = 0;
+  // The same at work, without a tape: the state's tensors may be written in place.
+  virtual Tensor direction(const Tensor& g, RuleState& state) const {
+    Pass pass;
+    return step(pass, g, state).value();
+  }
+  // Whether direction() can be recorded and replayed (core/recording.h).
+  virtual bool recordable() const { return false; }
   // Features of the state's tensors.
   virtual std::vector<std::int64_t> state_features() const = 0;
 

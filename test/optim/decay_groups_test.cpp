@@ -52,6 +52,7 @@ TEST_CASE("without decay-1d, weights decay and vectors move as with weight decay
   const std::size_t skip = GENERATE(std::size_t{0}, std::size_t{4}, std::size_t{1000});
   for (const std::string& name : optimizer_names()) {
     CAPTURE(name, skip);
+    if (!find_option(optimizer_options(name), "weight-decay")) continue;  // learned ones know no weight decay
     const auto weights_only = trained(name, options_of(name, false, 0.1), skip);
     const auto all = trained(name, options_of(name, true, 0.1), skip);
     const auto none = trained(name, options_of(name, true, 0), skip);
