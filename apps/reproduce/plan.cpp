@@ -99,6 +99,16 @@ std::string plain(std::string text) {
   return text;
 }
 
+// Names of files have at most 255 bytes, their endings included: a long name is cut, and told apart by a number that
+// follows from the whole (FNV-1a).
+std::string cut(const std::string& name) {
+  constexpr std::size_t longest = 200;
+  if (name.size() <= longest) return name;
+  std::uint32_t hash = 2166136261U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return name.substr(0, longest) + "-" + std::to_string(hash);
+}
+
 // What train must be told, and the name that tells a person the same.
 void name_run(PlannedRun& run, const RunConfig& config) {
   const Json usual = identity_of(plain_config(config));
@@ -113,7 +123,7 @@ void name_run(PlannedRun& run, const RunConfig& config) {
     run.arguments.push_back({name, text_of(value)});
     if (name != "seed") run.name += "-" + name + "=" + plain(text_of(value));
   }
-  run.name += "-seed" + std::to_string(run.seed);
+  run.name = cut(run.name) + "-seed" + std::to_string(run.seed);
 }
 
 // Where each of the values comes from that the experiment gives or the optimizer has.

@@ -147,6 +147,7 @@ FileLock::FileLock(const std::string& path)
     : file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
   if (file_ < 0) throw UserError("cannot write " + path + ": " + std::strerror(errno));
   held_ = ::flock(file_, LOCK_EX | LOCK_NB) == 0;
+  if (!held_ && errno != EWOULDBLOCK) throw UserError("cannot lock " + path + ": " + std::strerror(errno));
 }
 
 FileLock::FileLock(FileLock&& other) noexcept

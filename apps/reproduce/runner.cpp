@@ -179,9 +179,9 @@ class Runner {
     if (code == 0 && folder && folder->finished) {
       ++outcome_.finished;
       progress_.finished(job.run, *folder, std::chrono::duration<double>(Clock::now() - job.started).count());
-    } else if (code == 128 + SIGTERM || code == 128 + SIGINT) {
-      ++outcome_.interrupted;
-      progress_.line(job.run, "interrupted; to go on, start again");
+    } else if (code == 128 + SIGTERM || code == 128 + SIGINT || code == 128 + SIGKILL) {
+      ++outcome_.interrupted;  // by somebody, or by a machine that is out of memory: nothing is wrong with the run
+      progress_.line(job.run, "interrupted (" + signal_name(code - 128) + "); to go on, start again");
     } else if (const std::string reason = last_line(store_.log(job.run.name));
                reason.find(taken) != std::string::npos) {
       queue_.push_back(job.run);

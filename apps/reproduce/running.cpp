@@ -5,10 +5,13 @@
 #include <filesystem>
 
 #include "apps/reproduce/outputs.h"
+#include "apps/reproduce/report.h"
 #include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/signals.h"
 #include "apps/training/training_options.h"
+#include "core/error.h"
+#include "data/dataset.h"
 #include "kernels/parallel.h"
 
 namespace actgrad::reproduce {
@@ -22,6 +25,16 @@ void print_results(const Plan& plan, const RunStore& store) {
   std::printf("\n%s\n%s\n%s", plan.title.c_str(), table.title.c_str(), columns(rows).c_str());
 }
 
+// What would make every run fail is said before any starts.
+void check_data(const std::vector<PlannedRun>& runs, const RunStore& store, const std::string& directory) {
+  for (const PlannedRun& run : runs) {
+    const std::string data = run.identity.at("data");
+    if (!dataset_available(data, directory) && store.status(run) != RunStatus::finished)
+      throw UserError("no " + data + " in " + directory +
+                      ": scripts/get_data fetches it, --data-dir says where it lies");
+  }
+}
+
 }  // namespace
 
 CommandLineGroup running_group() {
@@ -32,6 +45,7 @@ CommandLineGroup running_group() {
             .default_text = "cores / jobs"},
            {.option = {"data-dir", std::string(), "where data sets lie (or set ACTGRAD_DATA)"}, .placeholder = "DIR"},
            {.option = {"device", std::string(), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
+           {.option = {"pictures", true, "draw them in the end (scripts/plot)"}},
            {.option = {"retry", false, "also try again the runs that failed"}, .action = true},
            help_option()}};
 }
@@ -49,12 +63,14 @@ int run_plans(const std::vector<Plan>& plans, const std::string& out, const Sele
   options.retry = value_of(given, "retry") == "true";
 
   RunStore store(out);
+  const std::vector<PlannedRun> runs = tasks(plans, only, seeds);
+  check_data(runs, store, options.data_dir);
   const auto write_all = [&] {
     store.refresh();
     for (const Plan& plan : plans) write_outputs(plan, store);
   };
   write_all();
-  const RunnerOutcome outcome = do_runs(tasks(plans, only, seeds), store, options, write_all);
+  const RunnerOutcome outcome = do_runs(runs, store, options, write_all);
   write_all();
   if (const int signal = stop_signal()) {
     std::printf("stopped; to go on, give the same command\n");
@@ -66,9 +82,15 @@ int run_plans(const std::vector<Plan>& plans, const std::string& out, const Sele
   if (outcome.elsewhere > 0) text += ", " + std::to_string(outcome.elsewhere) + " under way elsewhere";
   std::printf("%s\n", text.c_str());
   for (const Plan& plan : plans) print_results(plan, store);
-  std::printf("\nfiles in:");
-  for (const Plan& plan : plans) std::printf(" %s/%s", store.out().c_str(), plan.name.c_str());
-  std::printf("; pictures and a page: reproduce report --out %s\n", store.out().c_str());
+  std::printf("\n");
+  for (const Plan& plan : plans) {
+    const std::string folder = store.out() + "/" + plan.name;
+    std::string picture = "off";
+    if (value_of(given, "pictures", "true") == "true") picture = draw_picture(plan, store);
+    std::printf("%s: table.md%s\n", folder.c_str(),
+                picture.empty() ? (", " + plan.name + ".svg").c_str() : ("; no picture: " + picture).c_str());
+  }
+  std::printf("one page of everything: reproduce report --out %s\n", store.out().c_str());
   return outcome.complete() ? 0 : 1;
 }
 

@@ -75,6 +75,17 @@ std::int64_t count_of(const std::string& text, const std::string& word) {
   return count;
 }
 
+// Kills a process of train that works in `folder`, if there is one.
+void kill_train(const std::string& folder) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string words = contents((entry.path() / "cmdline").string());  // separated by zeros
+    if (words.substr(0, words.find('\0')) != std::string(ACTGRAD_PROGRAMS) + "/train") continue;
+    if (words.find(folder) == std::string::npos) continue;
+    ::kill(std::stoi(entry.path().filename().string()), SIGKILL);
+    return;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("every experiment that is built in can be planned at every scale") {
@@ -126,6 +137,7 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   refused("run table1 --out out --only optim=lamb", "no run fits");
   refused("run table1 --out out --only optim", "KEY=VALUE");
   refused("run missing.json --out out", "missing.json");
+  refused("run table1 --out out --data-dir nowhere", "scripts/get_data");
   refused("status --out out", "out");
   refused("compare nowhere", "nowhere");
   refused("sweep --out out", "sweep over what?");
@@ -150,7 +162,8 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
 TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
   TemporaryFolder folder;
   write(folder.file("own.json"), small_experiment);
-  const std::string out = folder.file("out"), request = "run " + folder.file("own.json") + " --out " + out;
+  const std::string out = folder.file("out"),
+                    request = "run " + folder.file("own.json") + " --no-pictures --out " + out;
   const Result first = run("reproduce", request + " --jobs 2");
   check_code(first, 0);
   CHECK(first.err.empty());
@@ -196,7 +209,7 @@ TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
   CHECK(renamed.out.find("4 runs, 4 finished before\n") != std::string::npos);
   CHECK(experiment_json(out)["groups"][0]["runs"][1]["directory"] == "runs/brought along");
 
-  const Result report = run("reproduce", "report --out " + out);
+  const Result report = run("reproduce", "report --no-pictures --out " + out);
   check_code(report, 0);
   const std::string page = contents(out + "/report.html");
   CHECK(page.find("A small one") != std::string::npos);
@@ -221,7 +234,8 @@ TEST_CASE("a run that fails is reported, and the others go on") {
   std::string text = small_experiment;
   text.replace(text.find("0.05"), 4, "1e30");  // the loss becomes infinite
   write(folder.file("own.json"), text);
-  const std::string out = folder.file("out"), request = "run " + folder.file("own.json") + " --out " + out;
+  const std::string out = folder.file("out"),
+                    request = "run " + folder.file("own.json") + " --no-pictures --out " + out;
   const Result result = run("reproduce", request);
   check_code(result, 1);
   CHECK(result.out.find("2 runs finished, 2 failed") != std::string::npos);
@@ -249,7 +263,7 @@ TEST_CASE("a run that fails is reported, and the others go on") {
 TEST_CASE("killed at random points and started again, the table is the same") {
   TemporaryFolder folder;
   write(folder.file("own.json"), small_experiment);
-  const std::string request = "run " + folder.file("own.json") + " --jobs 2 --threads 1 --out ";
+  const std::string request = "run " + folder.file("own.json") + " --no-pictures --jobs 2 --threads 1 --out ";
   check_code(run("reproduce", request + folder.file("whole")), 0);
 
   const std::string out = folder.file("out");
@@ -258,6 +272,7 @@ TEST_CASE("killed at random points and started again, the table is the same") {
     const int signal = attempt % 4 == 3 ? SIGTERM : SIGKILL;
     Program program("reproduce", request + out);
     for (unsigned pauses = random() % 600; pauses > 0 && program.running(); --pauses) pause_briefly();
+    if (attempt % 2 == 0) kill_train(folder.path());
     program.send(signal);
     program.wait();
   }
@@ -279,8 +294,8 @@ TEST_CASE("killed at random points and started again, the table is the same") {
 TEST_CASE("in a terminal one line shows the whole") {
   TemporaryFolder folder;
   write(folder.file("own.json"), small_experiment);
-  const Result result =
-      run("reproduce", "run " + folder.file("own.json") + " --out " + folder.file("out"), {.terminal = true});
+  const Result result = run(
+      "reproduce", "run " + folder.file("own.json") + " --no-pictures --out " + folder.file("out"), {.terminal = true});
   check_code(result, 0);
   CHECK(result.out.find("\r0/4 runs  mlp-synthetic-adaact-") != std::string::npos);
   CHECK(result.out.find("\r3/4 runs") != std::string::npos);
@@ -313,7 +328,8 @@ TEST_CASE("a signal stops the runs, which save their states") {
 TEST_CASE("two processes share the work") {
   TemporaryFolder folder;
   write(folder.file("own.json"), small_experiment);
-  const std::string request = "run " + folder.file("own.json") + " --threads 1 --out " + folder.file("out");
+  const std::string request =
+      "run " + folder.file("own.json") + " --no-pictures --threads 1 --out " + folder.file("out");
   Program a("reproduce", request), b("reproduce", request);
   const Result of_a = a.wait(), of_b = b.wait();
   check_code(of_a, 0);
@@ -327,7 +343,7 @@ TEST_CASE("a sweep does every combination") {
   const Result result =
       run("reproduce",
           "sweep --model mlp --hidden 8;8,4 --optim adaact,sgd --epochs 1 --train-samples 64 --test-samples 50 "
-          "--batch-size 32 --data synthetic --seeds 2 --jobs 2 --out " +
+          "--batch-size 32 --data synthetic --seeds 2 --jobs 2 --no-pictures --out " +
               folder.file("out"));
   check_code(result, 0);
   const auto table = read_csv(folder.file("out/sweep/table.csv"));
