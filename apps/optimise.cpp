@@ -49,7 +49,7 @@ int report(const OptimiseOutcome& outcome) {
                 outcome.directory.c_str());
     return 128 + stop_signal();
   }
-  const RunningMean loss = outcome.starts.mean([](const StartResult& start) { return start.final_loss; });
+  const RunningMean loss = outcome.starts.mean(&StartResult::final_loss);
   std::printf("final loss: %.4f ± %.4f, mean of %lld starts; files in %s\n", loss.mean, loss.standard_error(n),
               static_cast<long long>(n), outcome.directory.c_str());
   return 0;

@@ -1,34 +1,32 @@
-// One optimizer on its way down from a start: the optimizers of `train`, and learned ones.
+// One optimizer on its way down from a start.
 #pragma once
 
 #include <memory>
 
 #include "apps/optimise/problem.h"
+#include "optim/training_step.h"
 
 namespace actgrad {
 
-class Descent {
- public:
-  virtual ~Descent() = default;
-  // One step on the problem's next batch; returns the loss before it.
-  virtual double step() = 0;
-};
-
-// Every optimizer that `optimise` has: those of train, then the learned ones.
+// The optimizers of train, and the learned ones for which no weights come with the library.
 std::vector<std::string> descent_names();
 std::string descent_help(const std::string& name);  // one line
 OptionTable descent_options(const std::string& name, const std::string& base = "");
 
-// Makes optimizers in their first state, for one start after another.
-class DescentMaker {
+class Descent {
  public:
-  virtual ~DescentMaker() = default;
-  virtual std::unique_ptr<Descent> make() = 0;
-  virtual std::size_t state_bytes() = 0;  // of an optimizer on this problem
-};
+  // The optimizer, one of descent_names(), in its first state. The problem must outlive this. Throws UserError when the
+  // weights of a learned optimizer cannot be read.
+  Descent(const std::string& optimizer, const Options& options, Problem& problem);
+  // One step on the problem's next batch; returns the loss before it.
+  double step();
+  std::size_t state_bytes() { return optimizer_->state_bytes(); }
 
-// The problem must outlive the maker and what it makes. Throws UserError when the weights of a learned optimizer cannot
-// be read.
-std::unique_ptr<DescentMaker> make_descent_maker(const std::string& name, const Options& options, Problem& problem);
+ private:
+  Problem& problem_;
+  double lr_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainingStep step_;
+};
 
 }  // namespace actgrad

@@ -22,10 +22,6 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-double final_loss(const StartResult& start) {
-  return start.final_loss;
-}
-
 // In a terminal a line for the start under way, and everywhere one per start that is done.
 class StartProgress {
  public:
@@ -50,7 +46,7 @@ class StartProgress {
   void start() {
     clear();
     const StartResult& last = starts_.results.back();
-    const RunningMean mean = starts_.mean(final_loss);
+    const RunningMean mean = starts_.mean(&StartResult::final_loss);
     std::printf("start %s  final loss %.4f", number(starts_.count()).c_str(), last.final_loss);
     if (last.accuracy) std::printf("  top-1 %5.2f%%  top-2 %5.2f%%", last.accuracy->top1, last.accuracy->top2);
     std::printf("  mean loss %.4f ± %.4f%s\n", mean.mean, mean.standard_error(starts_.count()), eta().c_str());
@@ -91,8 +87,7 @@ class Run {
   explicit Run(const OptimiseConfig& config)
       : config_(config),
         problem_(make_problem(find_task(config.task_name()), config.problem())),
-        maker_(make_descent_maker(config.optimizer_name(), config.optimizer, *problem_)),
-        state_bytes_(maker_->state_bytes()) {}
+        state_bytes_(make_descent().state_bytes()) {}
 
   void use(RunDirectory directory) {
     directory_.emplace(std::move(directory));
@@ -132,6 +127,7 @@ class Run {
   }
 
  private:
+  Descent make_descent() { return {config_.optimizer_name(), config_.optimizer, *problem_}; }
   std::int64_t parameters() const { return problem_->model().parameters().count(); }
 
   // The next start from its beginning to its end; false when stopped on the way.
@@ -139,18 +135,16 @@ class Run {
     const Clock::time_point begin = Clock::now();
     const std::int64_t steps = config_.run.integer("steps");
     problem_->begin(starts_.count());
-    const std::unique_ptr<Descent> descent = maker_->make();
+    Descent descent = make_descent();
     std::vector<double> losses;
     for (std::int64_t step = 0; step < steps; ++step) {
       if (stop_signal() != 0) return false;
-      losses.push_back(descent->step());
+      losses.push_back(descent.step());
       progress.step(step, losses.back());
     }
     const double train_seconds = seconds_since(begin);
-    StartResult result;
-    result.final_loss = problem_->mean_loss(steps);
-    result.accuracy = problem_->accuracy();
-    starts_.add(result, losses);
+    const double final_loss = problem_->mean_loss(steps);
+    starts_.add({final_loss, losses.back(), problem_->accuracy()}, losses);
     starts_.train_seconds += train_seconds;
     starts_.elapsed_seconds += seconds_since(begin);
     return true;
@@ -167,7 +161,6 @@ class Run {
   OptimiseConfig config_;
   std::optional<RunDirectory> directory_;
   std::unique_ptr<Problem> problem_;
-  std::unique_ptr<DescentMaker> maker_;
   std::size_t state_bytes_;
   Starts starts_;
 };

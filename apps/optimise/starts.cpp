@@ -1,5 +1,6 @@
 #include "apps/optimise/starts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,21 +15,17 @@ std::string number(double value) {
   return to_text(OptionValue(value));
 }
 
-double final_loss(const StartResult& start) {
-  return start.final_loss;
-}
-double top1(const StartResult& start) {
-  return start.accuracy->top1;
-}
-double top2(const StartResult& start) {
-  return start.accuracy->top2;
-}
-
 // The columns of starts.csv; those of accuracies only where there are any.
-using Column = std::pair<const char*, double (*)(const StartResult&)>;
+struct Column {
+  const char* name;
+  std::function<double(const StartResult&)> value;
+};
 std::vector<Column> columns(const Starts& starts) {
-  if (starts.results.empty() || !starts.results.front().accuracy) return {{"final_loss", final_loss}};
-  return {{"final_loss", final_loss}, {"top1", top1}, {"top2", top2}};
+  std::vector<Column> list = {{"final_loss", &StartResult::final_loss}, {"last_loss", &StartResult::last_loss}};
+  if (starts.results.empty() || !starts.results.front().accuracy) return list;
+  list.push_back({"top1", [](const StartResult& start) { return start.accuracy->top1; }});
+  list.push_back({"top2", [](const StartResult& start) { return start.accuracy->top2; }});
+  return list;
 }
 
 Tensor column(std::int64_t n, const std::function<double(std::size_t)>& value) {
@@ -55,7 +52,7 @@ void Starts::add(const StartResult& result, const std::vector<double>& losses) {
   for (std::size_t step = 0; step < losses.size(); ++step) curve[step].add(losses[step], count());
 }
 
-RunningMean Starts::mean(double (*of)(const StartResult&)) const {
+RunningMean Starts::mean(const std::function<double(const StartResult&)>& of) const {
   RunningMean mean;
   std::int64_t n = 0;
   for (const StartResult& start : results) mean.add(of(start), ++n);
@@ -72,12 +69,12 @@ std::string curve_csv(const Starts& starts) {
 
 std::string starts_csv(const Starts& starts) {
   std::string text = "start";
-  for (const auto& [name, value] : columns(starts)) text += std::string(",") + name;
+  for (const Column& column : columns(starts)) text += std::string(",") + column.name;
   text += "\n";
   for (std::int64_t i = 0; i < starts.count(); ++i) {
     text += std::to_string(i);
-    for (const auto& [name, value] : columns(starts))
-      text += "," + number(value(starts.results[static_cast<std::size_t>(i)]));
+    for (const Column& column : columns(starts))
+      text += "," + number(column.value(starts.results[static_cast<std::size_t>(i)]));
     text += "\n";
   }
   return text;
@@ -95,10 +92,10 @@ std::string summary_json(const OptimiseConfig& config, const Starts& starts, std
   json["steps"] = config.run.integer("steps");
   json["starts"] = starts.count();
   json["planned_starts"] = config.run.integer("starts");
-  for (const auto& [name, value] : columns(starts)) {
-    const RunningMean mean = starts.mean(value);
-    json[name] = mean.mean;
-    json[std::string(name) + "_se"] = mean.standard_error(starts.count());
+  for (const Column& column : columns(starts)) {
+    const RunningMean mean = starts.mean(column.value);
+    json[column.name] = mean.mean;
+    json[std::string(column.name) + "_se"] = mean.standard_error(starts.count());
   }
   const auto diverged = [](const StartResult& start) { return !std::isfinite(start.final_loss); };
   json["diverged"] = std::count_if(starts.results.begin(), starts.results.end(), diverged);
@@ -109,9 +106,9 @@ std::string summary_json(const OptimiseConfig& config, const Starts& starts, std
 
 void save_starts(const std::string& path, const Starts& starts, const OptimiseConfig& config) {
   TensorFile file;
-  for (const auto& [name, value] : columns(starts))
+  for (const Column& value : columns(starts))
     file.tensors.push_back(
-        {name, column(starts.count(), [&, value = value](std::size_t i) { return value(starts.results[i]); })});
+        {value.name, column(starts.count(), [&](std::size_t i) { return value.value(starts.results[i]); })});
   const std::int64_t steps = std::ssize(starts.curve);
   file.tensors.push_back({"curve.mean", column(steps, [&](std::size_t i) { return starts.curve[i].mean; })});
   file.tensors.push_back({"curve.squares", column(steps, [&](std::size_t i) { return starts.curve[i].squares; })});
@@ -134,7 +131,9 @@ Starts load_starts(const std::string& path, const OptimiseConfig& config) {
       if (!tensor) throw UserError("no tensor '" + name + "'");
       return tensor->to_vector<double>();
     };
-    for (const double loss : values("final_loss")) starts.results.push_back({loss, std::nullopt});
+    const std::vector<double> final_losses = values("final_loss"), last_losses = values("last_loss");
+    for (std::size_t i = 0; i < final_losses.size(); ++i)
+      starts.results.push_back({final_losses[i], last_losses.at(i), std::nullopt});
     if (file.find("top1")) {
       const std::vector<double> first = values("top1"), second = values("top2");
       for (std::size_t i = 0; i < starts.results.size(); ++i)

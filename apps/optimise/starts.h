@@ -1,12 +1,15 @@
 // What the starts that are done have come to.
 #pragma once
 
+#include <functional>
+
 #include "apps/optimise/optimise_config.h"
 
 namespace actgrad {
 
 struct StartResult {
   double final_loss = 0;  // mean loss of the last parameters over all batches that led to them
+  double last_loss = 0;   // before the last step, on its batch
   std::optional<Accuracy> accuracy;
 };
 
@@ -24,10 +27,10 @@ struct Starts {
 
   void add(const StartResult& result, const std::vector<double>& losses);
   std::int64_t count() const { return std::ssize(results); }
-  RunningMean mean(double (*of)(const StartResult&)) const;
+  RunningMean mean(const std::function<double(const StartResult&)>& of) const;
 };
 
-// step,mean,se,n and start,final_loss[,top1,top2].
+// step,mean,se,n and start,final_loss,last_loss[,top1,top2].
 std::string curve_csv(const Starts& starts);
 std::string starts_csv(const Starts& starts);
 // summary.json: "starts" is how many are done.
