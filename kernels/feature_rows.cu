@@ -54,8 +54,7 @@ void row_normalise_forward_of(const Tensor& x, Tensor& y, Tensor& scales) {
   const T* const from = x.data<T>();
   double* const scale = scales.data<double>();
   row_sums(
-      x,
-      [=] __device__(std::int64_t e) { return static_cast<double>(from[e]) * static_cast<double>(from[e]); },
+      x, [=] __device__(std::int64_t e) { return static_cast<double>(from[e]) * static_cast<double>(from[e]); },
       [=] __device__(unsigned row, double sum) { scale[row] = 1 / sqrt(sum + 1e-16); });
   for_each_of_rows(x, [=, to = y.data<T>()] __device__(std::int64_t row, std::int64_t, std::int64_t e) {
     to[e] = T(static_cast<double>(from[e]) * scale[row]);
@@ -68,8 +67,7 @@ void row_normalise_backward_of(const Tensor& dy, const Tensor& y, const Tensor& 
   const Tensor dots = Tensor::empty(scales.shape(), DType::float64, dy.device());
   double* const dot = dots.data<double>();
   row_sums(
-      dy,
-      [=] __device__(std::int64_t e) { return static_cast<double>(gradient[e]) * static_cast<double>(values[e]); },
+      dy, [=] __device__(std::int64_t e) { return static_cast<double>(gradient[e]) * static_cast<double>(values[e]); },
       [=] __device__(unsigned row, double sum) { dot[row] = sum; });
   for_each_of_rows(dy, [=, scale = scales.data<double>(), to = dx.data<T>(),
                         add = mode == Write::accumulate] __device__(std::int64_t row, std::int64_t, std::int64_t e) {
@@ -91,10 +89,9 @@ void row_dot_forward_of(const Tensor& a, const Tensor& b, Tensor& y) {
 
 template <class T>
 void row_dot_backward_of(const Tensor& dy, const Tensor& b, Tensor& da, Write mode) {
-  for_each_of_rows(b, [gradient = dy.data<T>(), other = b.data<T>(), to = da.data<T>(),
-                       add = mode == Write::accumulate] __device__(std::int64_t, std::int64_t i, std::int64_t e) {
-    to[e] = gradient[i] * other[e] + (add ? to[e] : T(0));
-  });
+  for_each_of_rows(
+      b, [gradient = dy.data<T>(), other = b.data<T>(), to = da.data<T>(), add = mode == Write::accumulate] __device__(
+             std::int64_t, std::int64_t i, std::int64_t e) { to[e] = gradient[i] * other[e] + (add ? to[e] : T(0)); });
 }
 
 }  // namespace

@@ -110,6 +110,7 @@ class Run {
     }
     rule_->load(file.tensors, path);
     std::printf("resumed after %lld trainings\n", static_cast<long long>(state.iteration));
+    std::fflush(stdout);
   }
 
   MetaOutcome train() {

@@ -226,7 +226,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   experiment.title = file.has("title") ? file.at("title").text() : name;
   experiment.source = file.has("source") ? file.at("source").text() : experiment.source;
   experiment.notes = file.has("notes") ? file.at("notes").text() : "";
-  experiment.picture = json.value("picture", Json::object());
+  experiment.picture = json.value("picture", Json{{"kind", "accuracy-curves"}});
   return experiment;
 }
 

@@ -243,14 +243,18 @@ Table option_table(const Evaluated& experiment) {
 }
 
 Table missing_table(const Evaluated& experiment, const RunStore& store) {
-  Table table{"Not finished", {"run", "state"}, {}};
+  Table table{"Not finished", {"runs", "seeds", "state"}, {}};
   for (const Group& group : experiment.plan->groups) {
+    std::map<std::string, std::string> seeds;  // by state
     for (const PlannedRun& run : group.runs) {
       const RunStatus status = store.status(run);
       if (status == RunStatus::finished) continue;
-      const std::string reason = status == RunStatus::failed ? ": " + read_file(store.failure(run.name)) : "";
-      table.rows.push_back({describe(group.labels) + ", seed " + std::to_string(run.seed), name_of(status) + reason});
+      std::string state = name_of(status);
+      if (status == RunStatus::failed) state += ": " + read_file(store.failure(run.name));
+      std::string& list = seeds[state];
+      list += (list.empty() ? "" : ", ") + std::to_string(run.seed);
     }
+    for (const auto& [state, list] : seeds) table.rows.push_back({describe(group.labels), list, state});
   }
   return table;
 }

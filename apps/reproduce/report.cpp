@@ -25,7 +25,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
 th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid #8886; vertical-align: top; }
-img { max-width: 100%; height: auto; background: white; }
+img { width: 100%; max-width: 64rem; height: auto; background: white; }
 .mark { display: inline-block; background: #b00020; color: white; padding: 0.1rem 0.5rem; border-radius: 0.3rem; }
 .none { color: #777; }
 summary { cursor: pointer; }

@@ -83,8 +83,9 @@ TEMPLATE_TEST_CASE("encodings of gradients agree with the CPU", "", float, doubl
   const Tensor g = random_tensor<TestType>({many()}, 1), m = random_tensor<TestType>({many()}, 2);
   const Tensor v = random_tensor<TestType>({many()}, 3, 0, 1), features = Tensor::zeros({2, many()}, g.dtype());
   check_parity({g, features}, tolerance<TestType>, [](auto& t) { log_encoding(t[0], t[1]); });
-  check_parity({g, m, v, features}, 10 * tolerance<TestType>,
-               [](auto& t) { rms_encoding(t[0], {0.95, 0.0975}, t[1], t[2], t[3]); });
+  check_parity({g, m, v, features}, 10 * tolerance<TestType>, [](auto& t) {
+    rms_encoding(t[0], {0.95, 0.0975}, t[1], t[2], t[3]);
+  });
 }
 
 TEMPLATE_TEST_CASE("HyperAdam's steps agree with the CPU", "", float, double) {
@@ -94,10 +95,13 @@ TEMPLATE_TEST_CASE("HyperAdam's steps agree with the CPU", "", float, double) {
     return random_tensor<TestType>(shape, stream, -0.4, 0.4);
   };
   const std::vector<Tensor> tensors = {
-      weight({20, 1}, 1), weight({20}, 2),     weight({80, 20}, 3), weight({80, 20}, 4),
-      weight({80}, 5),    weight({40, 20}, 6), weight({40, 20}, 7), weight({40}, 8),
-      weight({20, 20}, 9), weight({20}, 10),   weight({n}, 11),     weight({n}, 12),
-      weight({n}, 13),    Tensor::zeros(hyperadam_state_shape(n), weight({1}, 1).dtype())};
+      weight({20, 1}, 1),  weight({20}, 2),
+      weight({80, 20}, 3), weight({80, 20}, 4),
+      weight({80}, 5),     weight({40, 20}, 6),
+      weight({40, 20}, 7), weight({40}, 8),
+      weight({20, 20}, 9), weight({20}, 10),
+      weight({n}, 11),     weight({n}, 12),
+      weight({n}, 13),     Tensor::zeros(hyperadam_state_shape(n), weight({1}, 1).dtype())};
   check_parity(tensors, sizeof(TestType) == 4 ? 2e-4 : 1e-12, [&](auto& t) {
     const HyperAdamWeights weights{t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]};
     hyperadam_forward(t[10], weights, reading, t[13], t[13], t[12], nullptr);

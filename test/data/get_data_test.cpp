@@ -11,8 +11,7 @@ using namespace actgrad;
 
 namespace {
 
-const std::string path =
-    (std::filesystem::absolute(__FILE__).parent_path() / "../../scripts/get_data").lexically_normal().string();
+const std::string path = ACTGRAD_SOURCE "/scripts/get_data";
 const std::string script = "'" + path + "'";
 
 struct Outcome {

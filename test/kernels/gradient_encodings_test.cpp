@@ -7,13 +7,28 @@ using namespace actgrad::kernels;
 using namespace actgrad::test;
 
 TEMPLATE_TEST_CASE("the logarithmic encoding of gradients", "", float, double) {
-  const std::vector<TestType> gradients = {0, 1, -1, TestType(std::exp(-5)), TestType(-std::exp(-5)),
-                                           TestType(std::exp(-12)), TestType(-std::exp(-12)), 100};
+  const std::vector<TestType> gradients = {
+      0,  1, -1, TestType(std::exp(-5)), TestType(-std::exp(-5)), TestType(std::exp(-12)), TestType(-std::exp(-12)),
+      100};
   const Tensor g = Tensor::from<TestType>({8}, gradients);
   Tensor features = Tensor::zeros({2, 8}, g.dtype());
   log_encoding(g, features);
-  const std::vector<double> expected = {-1, 0,  0, -0.5, -0.5, -1,           -1,            std::log(100.0) / 10,  //
-                                        0,  1, -1, 1,    -1,   std::exp(-2), -std::exp(-2), 1};
+  const std::vector<double> expected = {-1,
+                                        0,
+                                        0,
+                                        -0.5,
+                                        -0.5,
+                                        -1,
+                                        -1,
+                                        std::log(100.0) / 10,  //
+                                        0,
+                                        1,
+                                        -1,
+                                        1,
+                                        -1,
+                                        std::exp(-2),
+                                        -std::exp(-2),
+                                        1};
   const std::vector<double> found = doubles(features);
   for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).margin(1e-5));
 }

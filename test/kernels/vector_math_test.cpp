@@ -45,8 +45,7 @@ TEMPLATE_TEST_CASE("exponentials and what is made of them are right to the last 
   CHECK(worst(inputs<T>(limit), vector_math::expm1<T>, [](long double x) { return std::expm1(x); }) < 3);
   CHECK(worst(inputs<T>(limit), vector_math::tanh<T>, [](long double x) { return std::tanh(x); }) < 5);
   CHECK(worst(inputs<T>(limit), vector_math::sigmoid<T>, [](long double x) { return 1 / (1 + std::exp(-x)); }) < 4);
-  CHECK(worst(inputs<T>(limit), vector_math::elu<T>,
-              [](long double x) { return x > 0 ? x : std::expm1(x); }) < 3);
+  CHECK(worst(inputs<T>(limit), vector_math::elu<T>, [](long double x) { return x > 0 ? x : std::expm1(x); }) < 3);
 }
 
 TEMPLATE_TEST_CASE("exponentials saturate, and NaN stays NaN", "", float, double) {
@@ -61,7 +60,8 @@ TEMPLATE_TEST_CASE("exponentials saturate, and NaN stays NaN", "", float, double
   CHECK(vector_math::tanh(-infinity) == T(-1));
   CHECK(vector_math::elu(infinity) == infinity);
   CHECK(vector_math::elu(-infinity) == T(-1));
-  for (const auto function : {vector_math::expm1<T>, vector_math::sigmoid<T>, vector_math::tanh<T>, vector_math::elu<T>})
+  for (const auto function :
+       {vector_math::expm1<T>, vector_math::sigmoid<T>, vector_math::tanh<T>, vector_math::elu<T>})
     CHECK(std::isnan(function(nan)));
 }
 
@@ -84,8 +84,10 @@ TEMPLATE_TEST_CASE("activations of tensors are those functions, and their slopes
   };
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
   check(Activation::sigmoid, sigmoid, [&](double v) { return sigmoid(v) * sigmoid(-v); });
-  check(Activation::tanh, [](double v) { return std::tanh(v); },
-        [](double v) { return 1 / (std::cosh(v) * std::cosh(v)); });
-  check(Activation::elu, [](double v) { return v > 0 ? v : std::expm1(v); },
-        [](double v) { return v > 0 ? 1 : std::exp(v); });
+  check(
+      Activation::tanh, [](double v) { return std::tanh(v); },
+      [](double v) { return 1 / (std::cosh(v) * std::cosh(v)); });
+  check(
+      Activation::elu, [](double v) { return v > 0 ? v : std::expm1(v); },
+      [](double v) { return v > 0 ? 1 : std::exp(v); });
 }

@@ -1,0 +1,110 @@
+// The program metatrain, on the synthetic task, with tiny networks.
+#include <algorithm>
+#include <csignal>
+#include <sstream>
+
+#include "test/apps/program.h"
+#include "test/catch.h"
+
+namespace {
+
+const std::string small =
+    "--task synthetic --hidden 2 --train-samples 64 --batch-size 16 --meta-iterations 2 --steps 4 --segment 2 "
+    "--evaluations 1 --threads 1 --seed 3";
+
+// Every weight of the learned optimizer, bit for bit.
+std::string weights(const TemporaryFolder& folder, const std::string& run) {
+  return contents(folder.file(run + "/weights.safetensors"));
+}
+
+// The columns that no clock decides.
+std::string losses(const TemporaryFolder& folder, const std::string& run) {
+  std::string text;
+  std::istringstream rows(contents(folder.file(run + "/metrics.csv")));
+  for (std::string row; std::getline(rows, row);) {
+    std::size_t end = 0;
+    for (int column = 0; column < 4; ++column) end = row.find(',', end) + 1;
+    text += row.substr(0, end) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("metatrain writes a learned optimizer that train uses, and goes on bit for bit") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  const std::string name = GENERATE("hyperadam", "rnnprop", "dm");
+  CAPTURE(name);
+  const std::string options = small + " --optimizer " + name;
+  const Result whole = run("metatrain", options + " --epochs 3 --out whole --save-every 2", here);
+  INFO(whole.err);
+  REQUIRE(whole.code == 0);
+  CHECK_THAT(whole.out, ContainsSubstring("epoch 3/3"));
+  for (const char* file : {"config.json", "best.safetensors", "weights-epoch-2.safetensors", "checkpoint.safetensors"})
+    CHECK(!contents(folder.file(std::string("whole/") + file)).empty());
+
+  REQUIRE(run("metatrain", options + " --epochs 1 --out parts", here).code == 0);
+  REQUIRE(run("metatrain", "--resume parts --epochs 3", here).code == 0);
+  CHECK(weights(folder, "parts") == weights(folder, "whole"));
+  CHECK(losses(folder, "parts") == losses(folder, "whole"));
+
+  // Stopped in the middle of an epoch.
+  Program stopped("metatrain", options + " --meta-iterations 200 --epochs 2 --out stopped", here);
+  REQUIRE(wait_until([&] { return !contents(folder.file("stopped/checkpoint.safetensors")).empty(); }));
+  stopped.send(SIGTERM);
+  CHECK(stopped.wait().code == 128 + SIGTERM);
+  CHECK(run("metatrain", "--resume stopped --meta-iterations 100", here).code == 2);
+
+  if (name != "hyperadam") return;
+  const std::string train =
+      "train --model mlp --hidden 3 --data synthetic --train-samples 64 --test-samples 16 --epochs 1 --optim hyperadam";
+  const auto trained = [&](const std::string& more) { return run("train", train.substr(6) + " " + more, here); };
+  CHECK(trained("--weights whole/best.safetensors --out trained").code == 0);
+  const Result wrong = trained("--weights trained/model.safetensors --out wrong");
+  CHECK(wrong.code == 2);
+  CHECK_THAT(wrong.err, ContainsSubstring("not the weights of hyperadam"));
+}
+
+TEST_CASE("a meta-training that was stopped between two epochs' ends goes on bit for bit") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  const std::string options = small + " --meta-iterations 60 --epochs 1";
+  REQUIRE(run("metatrain", options + " --out whole", here).code == 0);
+  Program program("metatrain", options + " --out stopped", here);
+  REQUIRE(wait_until([&] { return !contents(folder.file("stopped/checkpoint.safetensors")).empty(); }));
+  program.send(SIGINT);
+  if (program.wait().code == 128 + SIGINT) REQUIRE(run("metatrain", "--resume stopped", here).code == 0);
+  CHECK(weights(folder, "stopped") == weights(folder, "whole"));
+  CHECK(losses(folder, "stopped") == losses(folder, "whole"));
+}
+
+TEST_CASE("metatrain refuses what makes no sense, in one line") {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& options, const std::string& part) {
+    const Result result = run("metatrain", options, {.folder = folder.path()});
+    CAPTURE(options, result.err);
+    CHECK(result.code == 2);
+    CHECK_THAT(result.err, ContainsSubstring(part));
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  };
+  refused("--optimizer dm --candidates 3", "not an option of dm");
+  refused("--optimizer adam", "optimizer");
+  refused("--candidats 3", "candidates");
+  refused(small + " --segment 3", "segment");
+  refused("--task mnist --data-dir nowhere", "get_data mnist");
+  refused("--resume nowhere", "nowhere");
+  refused(small + " --init nowhere.safetensors", "nowhere.safetensors");
+}
+
+TEST_CASE("metatrain's defaults are those of each optimizer's paper") {
+  const auto config = [](const std::string& options) { return run("metatrain", "--dry-run " + options).out; };
+  const auto says = [](const std::string& text, const std::string& option, const std::string& value) {
+    CHECK_THAT(text, ContainsSubstring("\"" + option + "\": \"" + value + "\""));
+  };
+  says(config(""), "meta-lr", "0.0001");
+  says(config("--no-random-scaling"), "meta-lr", "5e-05");
+  says(config("--optimizer rnnprop"), "loss", "last");
+  says(config("--optimizer dm"), "convex-combination", "false");
+  says(config("--candidates 5 --no-lstm"), "candidates", "5");
+}
