@@ -37,7 +37,9 @@ struct Forward {
 
 template <class T, EpsilonPlace place>
 void Forward<T, place>::first_pass(std::int64_t block, T scale_of_g, double* sums) const {
-  T gradient[lanes_of_block], inputs[2 * feature], gates[4 * feature];
+  T gradient[lanes_of_block], inputs[2 * feature], untraced_gates[4 * feature], untraced_tanh[feature];
+  T* const saved = traced(block);
+  T *const gates = saved ? saved + gates_at : untraced_gates, *const tanh_c = saved ? saved + tanh_at : untraced_tanh;
   load_lanes(g, block, gradient);
   for (std::int64_t f = 0; f < units; ++f)
 #pragma omp simd
@@ -48,8 +50,7 @@ void Forward<T, place>::first_pass(std::int64_t block, T scale_of_g, double* sum
   block_product(4 * units, 2 * units, weights.state.data(), weights.state_bias, inputs, gates);
 
   const T* const c_before = from(block) + c_at;
-  T *const c = to(block) + c_at, *const s = to(block) + s_at, *const saved = traced(block);
-  T tanh_c[feature];
+  T *const c = to(block) + c_at, *const s = to(block) + s_at;
 #pragma omp simd
   for (std::int64_t e = 0; e < feature; ++e) {
     const auto unit = formulas::lstm_unit(gates[e], gates[e + feature], gates[e + 2 * feature], gates[e + 3 * feature],
@@ -62,11 +63,7 @@ void Forward<T, place>::first_pass(std::int64_t block, T scale_of_g, double* sum
     gates[e + 3 * feature] = unit.output;
     tanh_c[e] = unit.tanh_c;
   }
-  if (saved) {
-    std::copy_n(inputs, feature, saved + x_at);
-    std::copy_n(gates, 4 * feature, saved + gates_at);
-    std::copy_n(tanh_c, feature, saved + tanh_at);
-  }
+  if (saved) std::copy_n(inputs, feature, saved + x_at);
   clear_padding(block, c, 2 * units);
   const T* const m = from(block) + m_at;
   for (std::int64_t f = 0; f < units; ++f) {
@@ -78,7 +75,9 @@ void Forward<T, place>::first_pass(std::int64_t block, T scale_of_g, double* sum
 template <class T, EpsilonPlace place>
 void Forward<T, place>::second_pass(std::int64_t block, const Scales& scales, T* d) const {
   const T *const s = to(block) + s_at, *const old = from(block);
-  T gradient[lanes_of_block], normalised[2 * feature], rates[2 * feature], rho[feature];
+  T gradient[lanes_of_block], normalised[2 * feature], untraced_rates[2 * feature], untraced_rho[feature];
+  T* const saved = traced(block);
+  T *const rates = saved ? saved + rates_at : untraced_rates, *const rho = saved ? saved + rho_at : untraced_rho;
   load_lanes(g, block, gradient);
   for (std::int64_t f = 0; f < units; ++f) {
     const T of_s = T(scales.of_s(f)), of_m = T(scales.of_m(f));
@@ -113,10 +112,6 @@ void Forward<T, place>::second_pass(std::int64_t block, const Scales& scales, T*
       d[i] += rho[e] * formulas::adam_candidate<place>(m, v, beta_hat, gamma_hat);
     }
   clear_padding(block, next + m_at, 4 * units);
-  if (T* const saved = traced(block)) {
-    std::copy_n(rates, 2 * feature, saved + rates_at);
-    std::copy_n(rho, feature, saved + rho_at);
-  }
 }
 
 double scale_of(double squares) {
