@@ -107,7 +107,7 @@ TEST_CASE("a start is the same whatever was done before it") {
 TEST_CASE("a killed run of optimise goes on to the same files") {
   TemporaryFolder folder;
   const std::string whole = folder.file("whole"), killed = folder.file("killed");
-  const std::string options = "--task mlp-relu-l2 --optim sgd --starts 100 " + small + "--out ";
+  const std::string options = "--task mlp-relu-l2 --optim sgd --starts 40 " + small + "--out ";
   optimise(options + whole);
   {
     Program program("optimise", options + killed);
@@ -115,7 +115,7 @@ TEST_CASE("a killed run of optimise goes on to the same files") {
     program.send(SIGKILL);
     REQUIRE(program.wait().code == 128 + SIGKILL);
   }
-  REQUIRE(summary_of(killed)["starts"] < 100);
+  REQUIRE(summary_of(killed)["starts"] < 40);
   {
     Program program("optimise", "--resume " + killed);
     const auto before = summary_of(killed)["starts"];
