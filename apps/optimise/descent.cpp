@@ -19,6 +19,11 @@ std::unique_ptr<Optimizer> make(const std::string& name, Model& model, const Opt
 
 }  // namespace
 
+bool is_learned(const std::string& name) {
+  const std::vector<std::string> names = learned_rule_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 std::vector<std::string> descent_names() {
   std::vector<std::string> names = optimizer_names();
   for (const std::string& name : learned_rule_names())
@@ -31,7 +36,10 @@ std::string descent_help(const std::string& name) {
 }
 
 OptionTable descent_options(const std::string& name, const std::string& base) {
-  return is_of_train(name) ? optimizer_options(name, base) : LearnedOptimizer::options(name);
+  if (!is_learned(name)) return optimizer_options(name, base);
+  OptionTable table = LearnedOptimizer::options(name);
+  table.push_back({"weights-id", std::string(), "refuse other weights than these; empty: take what there is"});
+  return table;
 }
 
 Descent::Descent(const std::string& optimizer, const Options& options, Problem& problem)

@@ -11,6 +11,8 @@ namespace actgrad {
 // The optimizers of train, and the learned ones for which no weights come with the library.
 std::vector<std::string> descent_names();
 std::string descent_help(const std::string& name);  // one line
+bool is_learned(const std::string& name);
+// A learned one's include weights-id, so that a run knows the weights that it was done with from later ones.
 OptionTable descent_options(const std::string& name, const std::string& base = "");
 
 class Descent {

@@ -7,7 +7,7 @@
 #include "apps/training/build_info.h"
 #include "apps/training/run_config.h"
 #include "apps/training/training_options.h"
-#include "optim/optimizer.h"
+#include "optim/hyperadam/learned_optimizer.h"
 
 namespace actgrad {
 namespace {
@@ -56,9 +56,7 @@ CommandLineGroup run_group() {
 }
 
 OptionTable own_options(const std::string& optimizer) {
-  const std::vector<std::string> of_train = optimizer_names();
-  return std::find(of_train.begin(), of_train.end(), optimizer) == of_train.end() ? descent_options(optimizer)
-                                                                                  : own_optimizer_options(optimizer);
+  return is_learned(optimizer) ? descent_options(optimizer) : own_optimizer_options(optimizer);
 }
 
 // The optimizer's table; of one that is made around another, such as SAM, with that one's.
@@ -68,6 +66,22 @@ OptionTable table_of(const std::string& optimizer, const GivenOptions& given) {
     throw UserError(unknown_name("optimizer", optimizer, known));
   const std::string* base = find_given(given, "base-optim");
   return descent_options(optimizer, base ? *base : "");
+}
+
+// Weights that cannot be read have no identifier: the run itself says why.
+void identify_weights(OptimiseConfig& config) {
+  if (!is_learned(config.optimizer_name())) return;
+  std::string id;
+  try {
+    id = learned_weights_id(config.optimizer_name(), config.optimizer.text("weights"));
+  } catch (const UserError&) {
+    return;
+  }
+  const std::string wanted = config.optimizer.text("weights-id");
+  if (!wanted.empty() && wanted != id)
+    throw UserError("the weights of " + config.optimizer_name() + " are not those of the run (--weights-id " + wanted +
+                    "), but " + id);
+  config.optimizer.set("weights-id", id);
 }
 
 void set_defaults(OptimiseConfig& config) {
@@ -160,6 +174,7 @@ OptimiseConfig resolve_optimise_config(const GivenOptions& given) {
   }
   config.run.set("device", Device::parse(config.run.text("device")).name());
   set_defaults(config);
+  identify_weights(config);
   for (const Option& option : config.optimizer.table())
     config.sources.emplace(option.name, option.source.empty() ? "default" : option.source);
   return config;

@@ -129,6 +129,23 @@ TEST_CASE("a killed run of optimise goes on to the same files") {
   CHECK(results_of(killed) == results_of(whole));
 }
 
+TEST_CASE("a run goes on with the weights that it was begun with, or not at all") {
+  TemporaryFolder folder;
+  const std::string out = folder.file("run");
+  optimise("--task sine --optim hyperadam --starts 1 --steps 2 --threads 1 --out " + out);
+  const std::string text = contents(out + "/config.json"), id = Json::parse(text)["options"]["weights-id"];
+  CHECK(id.size() == 16);
+  std::string other = text;
+  other.replace(other.find(id), 1, id[0] == '0' ? "1" : "0");
+  write(out + "/config.json", other);
+  const Result result = run("optimise", "--resume " + out + " --starts 2");
+  CHECK(result.code == 2);
+  CHECK(result.err.find("are not those of the run") != std::string::npos);
+  write(out + "/config.json", text);
+  optimise("--resume " + out + " --starts 2");
+  CHECK(summary_of(out)["starts"] == 2);
+}
+
 TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   TemporaryFolder folder;
   const std::string out = folder.file("run");
