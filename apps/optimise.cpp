@@ -36,7 +36,8 @@ int list(const std::string& what) {
   if (what == "tasks")
     for (const Task& task : tasks()) std::printf("%-22s%s\n", task.name.c_str(), task.help.c_str());
   else if (what == "optimizers")
-    for (const std::string& name : descent_names()) std::printf("%-16s%s\n", name.c_str(), descent_help(name).c_str());
+    for (const std::string& name : all_optimizer_names())
+      std::printf("%-16s%s\n", name.c_str(), optimizer_help(name).c_str());
   else
     throw UserError("--list: " + unknown_name("value", what, {"tasks", "optimizers"}));
   return 0;

@@ -40,6 +40,7 @@ template <class T>
 ACTGRAD_HOST_DEVICE inline T expm1(T x) {
   using std::rint;
   using Integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  using Bits = std::make_unsigned_t<Integer>;
   constexpr int mantissa = std::numeric_limits<T>::digits - 1, bias = std::numeric_limits<T>::max_exponent - 1;
   // ln 2 in two parts: the first has so few digits that its product with n is exact.
   constexpr T log2e = T(1.4426950408889634074), high = T(sizeof(T) == 4 ? 0.693359375 : 0.69314718036912381649),
@@ -48,7 +49,7 @@ ACTGRAD_HOST_DEVICE inline T expm1(T x) {
   x = x < smallest ? smallest : x;
   x = x > largest ? largest : x;
   const T n = rint(x * log2e), r = (x - n * high) - n * low;
-  const T power = std::bit_cast<T>((static_cast<Integer>(n) + bias) << mantissa);
+  const T power = std::bit_cast<T>(static_cast<Bits>(static_cast<Integer>(n) + bias) << mantissa);
   return power * (r * detail::exponential_series<1>(r)) + (power - T(1));
 }
 

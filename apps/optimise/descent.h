@@ -8,17 +8,15 @@
 
 namespace actgrad {
 
-// The optimizers of train, and the learned ones for which no weights come with the library.
-std::vector<std::string> descent_names();
-std::string descent_help(const std::string& name);  // one line
-bool is_learned(const std::string& name);
-// A learned one's include weights-id, so that a run knows the weights that it was done with from later ones.
-OptionTable descent_options(const std::string& name, const std::string& base = "");
+bool is_learned(const std::string& optimizer);
+// optimizer_options(); a learned one's include weights-id, so that a run knows the weights that it was done with from
+// later ones.
+OptionTable descent_options(const std::string& optimizer, const std::string& base = "");
 
 class Descent {
  public:
-  // The optimizer, one of descent_names(), in its first state. The problem must outlive this. Throws UserError when the
-  // weights of a learned optimizer cannot be read.
+  // The optimizer, one of all_optimizer_names(), in its first state. The problem must outlive this. Throws UserError
+  // when the weights of a learned optimizer cannot be read.
   Descent(const std::string& optimizer, const Options& options, Problem& problem);
   // One step on the problem's next batch; returns the loss before it.
   double step();

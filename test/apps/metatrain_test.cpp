@@ -56,11 +56,19 @@ TEST_CASE("metatrain writes a learned optimizer that train uses, and goes on bit
   CHECK(stopped.wait().code == 128 + SIGTERM);
   CHECK(run("metatrain", "--resume stopped --meta-iterations 100", here).code == 2);
 
-  if (name != "hyperadam") return;
-  const std::string train =
-      "train --model mlp --hidden 3 --data synthetic --train-samples 64 --test-samples 16 --epochs 1 --optim hyperadam";
-  const auto trained = [&](const std::string& more) { return run("train", train.substr(6) + " " + more, here); };
+  const auto trained = [&](const std::string& more) {
+    return run("train",
+               "--model mlp --hidden 3 --data synthetic --train-samples 64 --test-samples 16 --epochs 1 --optim " +
+                   name + " " + more,
+               here);
+  };
   CHECK(trained("--weights whole/best.safetensors --out trained").code == 0);
+  if (name != "hyperadam") {
+    const Result without = trained("--out without");
+    CHECK(without.code == 2);
+    CHECK_THAT(without.err, ContainsSubstring("metatrain --optimizer " + name));
+    return;
+  }
   const Result wrong = trained("--weights trained/model.safetensors --out wrong");
   CHECK(wrong.code == 2);
   CHECK_THAT(wrong.err, ContainsSubstring("not the weights of hyperadam"));

@@ -313,5 +313,5 @@ TEST_CASE("the gradient of 20 unrolled steps of the MLP 784-20-10") {
   const Segment segment;
   const Tensor start = parameters.values().clone();
   Frozen frozen = record(*rule, loss, start, segment.steps, segment.lr);
-  check_weights(*rule, frozen, start, segment, some_weights(*rule, 1080));
+  check_weights(*rule, frozen, start, segment, some_weights(*rule, 108));
 }
