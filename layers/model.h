@@ -55,7 +55,7 @@ class Model {
 };
 
 // The models that have names: lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34,
-// densenet121, mlp.
+// densenet121, cnn1, cnn2, mlp.
 std::vector<std::string> model_names();
 std::string model_help(const std::string& name);     // one line
 OptionTable model_options(const std::string& name);  // mlp: "hidden"; throws UserError for an unknown name

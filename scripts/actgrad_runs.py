@@ -53,6 +53,11 @@ class Run:
         return read_csv(self.directory / "metrics.csv")
 
     @functools.cached_property
+    def curve(self):
+        """Of a run of optimise, one row per step: mean loss over the starts, standard error, n."""
+        return read_csv(self.directory / "curve.csv")
+
+    @functools.cached_property
     def summary(self):
         """summary.json, or {} while the run is not finished."""
         file = self.directory / "summary.json"

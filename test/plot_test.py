@@ -355,6 +355,33 @@ class Figures(Case):
         self.assertAlmostEqual(loss["value"], last[0]["value"] - last[1]["value"], 2)
         self.assertAlmostEqual(loss["se"], numpy.hypot(last[0]["se"], last[1]["se"]), 3)
 
+    def test_loss_curves(self):
+        entries = []
+        for task in ("mlp-sigmoid", "mlp-relu"):
+            for optim, factor in (("Adam", 1.0), ("HyperAdam", 0.5)):
+                folder = self.out / f"runs/{task}-{optim}"
+                folder.mkdir(parents=True)
+                (folder / "config.json").write_text(json.dumps({"options": {"task": task, "optim": optim.lower()}}))
+                steps = numpy.arange(20)
+                curve = pandas.DataFrame({"step": steps, "mean": factor * 2.3 * 0.9**steps, "se": 0.01, "n": 10})
+                curve.to_csv(folder / "curve.csv", index=False)
+                for metric in ("last_loss", "top1"):  # two numbers of the same run: one curve
+                    entries.append({
+                        "labels": {"optimizer": optim, "measure": f"{task} {metric}"}, "metric": metric,
+                        "options": {"task": task, "optim": optim.lower()}, "paper": {"mean": 0.3},
+                        "runs": [{"seed": 0, "status": "finished", "directory": f"runs/{folder.name}"}]})
+        folder = self.out / "f"
+        folder.mkdir()
+        picture = {"kind": "loss-curves", "panels": "task", "curves": "optimizer"}
+        (folder / "experiment.json").write_text(json.dumps(
+            {"name": "f", "title": "T", "scale": "full", "mark": "", "program": "optimise", "picture": picture,
+             "axes": ["optimizer", "measure"], "groups": entries}))
+        table, facts = self.drawn(folder)
+        self.assertEqual(len(table), 4 * 20)
+        last = facts["loss at the last step: HyperAdam, mlp-relu"]
+        self.assertAlmostEqual(last["value"], 0.5 * 2.3 * 0.9**19, 5)
+        self.assertEqual((last["se"], last["n"]), (0.01, 10))
+
     def test_heat_map(self):
         groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)
                     }, {"optim": "adaact", "exponent": p, "weight_decay": decay, "end": 60 + 10 * p + 1000 * decay})

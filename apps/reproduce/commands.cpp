@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "apps/reproduce/outputs.h"
+#include "apps/reproduce/results.h"
 #include "apps/reproduce/running.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/progress.h"
@@ -15,21 +16,22 @@ namespace actgrad::reproduce {
 namespace {
 
 CommandLineGroup scaling_group() {
-  return {"Which runs",
-          {{.option = Option{"scale", std::string("full"),
-                             "full: the paper's epochs and seeds; short: 10 epochs, 1 seed; smoke: seconds, synthetic "
-                             "data, small models"}
-                          .one_of({"full", "short", "smoke"})},
-           {.option = {"only", std::string(),
-                       "only the runs with these values of axes or options, such as "
-                       "optim=adaact,model=resnet20; several of one key: any of them"},
-            .placeholder = "KEY=VALUE,…"},
-           {.option = Option{"seeds", std::int64_t{0}, "how many seeds"}.at_least(1),
-            .default_text = "the experiment's; 1 at scale short and smoke"},
-           {.option = {"set", std::string(),
-                       "options of train for every run, such as precision=tf32; marked in all "
-                       "outputs"},
-            .placeholder = "KEY=VALUE,…"}}};
+  return {
+      "Which runs",
+      {{.option = Option{"scale", std::string("full"),
+                         "full: as in the paper; short: 10 epochs, or 100 steps of 10 starts, 1 seed; smoke: seconds, "
+                         "synthetic data, small models"}
+                      .one_of({"full", "short", "smoke"})},
+       {.option = {"only", std::string(),
+                   "only the runs with these values of axes or options, such as "
+                   "optim=adaact,model=resnet20; several of one key: any of them"},
+        .placeholder = "KEY=VALUE,…"},
+       {.option = Option{"seeds", std::int64_t{0}, "how many seeds"}.at_least(1),
+        .default_text = "the experiment's; 1 at scale short and smoke"},
+       {.option = {"set", std::string(),
+                   "options of the program for every run, such as precision=tf32; marked in all "
+                   "outputs"},
+        .placeholder = "KEY=VALUE,…"}}};
 }
 
 Scaling scaling_of(const GivenOptions& given) {
@@ -58,7 +60,7 @@ std::string heading(const Plan& plan) {
 }
 
 std::string shell_words(const PlannedRun& run) {
-  std::string text = "train";
+  std::string text = program_of(run.identity).name;
   for (const GivenOption& option : run.arguments) text += " --" + option.name + "=" + option.text;
   for (const std::string& what : run.record) text += (what == *run.record.begin() ? " --record=" : ",") + what;
   if (run.save_every > 0) text += " --save-every=" + std::to_string(run.save_every);
@@ -67,9 +69,7 @@ std::string shell_words(const PlannedRun& run) {
 
 void print_group(const Group& group) {
   std::printf("\n%s%s\n", describe(group.labels).c_str(), group.note.empty() ? "" : (" (" + group.note + ")").c_str());
-  if (group.paper)
-    std::printf("  the paper: %s ± %s\n", fixed(group.paper->mean, 2).c_str(),
-                fixed(group.paper->standard_error, 2).c_str());
+  if (group.paper) std::printf("  the paper: %s\n", to_text(*group.paper).c_str());
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, source] : group.sources)
     if (group.options.contains(name)) {
@@ -85,18 +85,15 @@ std::string describe_state(const RunStore& store, const PlannedRun& run) {
   const RunStatus status = store.status(run);
   std::string text = name_of(status);
   const RunFolder* folder = store.find(run);
-  const std::vector<Epoch> epochs = folder ? read_metrics(folder->path) : std::vector<Epoch>();
-  const auto planned = run.identity.value("epochs", std::int64_t{0});
-  if (status == RunStatus::finished && !epochs.empty()) {
-    const auto best = std::max_element(
-        epochs.begin(), epochs.end(), [](const Epoch& a, const Epoch& b) { return a.test_accuracy < b.test_accuracy; });
-    return text + "  best " + fixed(best->test_accuracy, 2) + "%, last " + fixed(epochs.back().test_accuracy, 2) + "%";
-  }
+  const Program& program = program_of(run.identity);
+  if (status == RunStatus::finished) return text + "  " + program.result(read_summary(folder->path));
+  const Done done = folder ? read_done(*folder) : Done();
+  const auto planned = run.identity.value(program.parts, std::int64_t{0});
   if (status != RunStatus::waiting)
-    text += "  epoch " + std::to_string(epochs.size()) + " of " + std::to_string(planned);
-  if (status == RunStatus::running && !epochs.empty())
-    text += ", eta " + clock_text(epochs.back().elapsed_seconds / static_cast<double>(epochs.size()) *
-                                  static_cast<double>(planned - std::ssize(epochs)));
+    text += "  " + program.part + " " + std::to_string(done.parts) + " of " + std::to_string(planned);
+  if (status == RunStatus::running && done.parts > 0)
+    text += ", eta " + clock_text(done.elapsed_seconds / static_cast<double>(done.parts) *
+                                  static_cast<double>(planned - done.parts));
   if (status == RunStatus::failed) text += ": " + read_file(store.failure(run.name));
   return text;
 }
@@ -186,7 +183,7 @@ int show_experiment(const Arguments& arguments) {
 int run_experiments(const Arguments& arguments) {
   CommandLine line{"reproduce run",
                    "reproduce run NAME… --out DIR [options]",
-                   "Does the runs of experiments, each a process of train, and tabulates them. Finished runs are not "
+                   "Does the runs of experiments, each a process of its own, and tabulates them. Finished runs are not "
                    "repeated, interrupted ones go on.",
                    {},
                    {scaling_group(), running_group()}};

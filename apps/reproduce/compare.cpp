@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 const std::set<std::string> places = {"out", "data-dir"};  // options that say nothing about a run
 
 struct Compared {
-  std::string path;
-  Json options;
+  RunFolder folder;
+  const Json& options() const { return folder.config.at("options"); }
 };
 
 // The run in a directory, or those in its subdirectories.
@@ -26,7 +26,7 @@ void append_runs(const fs::path& path, std::vector<Compared>& runs, int depth = 
   if (fs::exists(path / "config.json")) {
     const Json config = Json::parse(read_file((path / "config.json").string()), nullptr, /*allow_exceptions=*/false);
     if (!config.is_object() || !config.contains("options")) throw UserError(path.string() + "/config.json: damaged");
-    runs.push_back({path.string(), config.at("options")});
+    runs.push_back({{path.string(), config}});
     return;
   }
   if (depth == 0 && !fs::is_directory(path)) throw UserError("no such run directory: " + path.string());
@@ -42,28 +42,30 @@ void append_runs(const fs::path& path, std::vector<Compared>& runs, int depth = 
 std::vector<std::string> differing_options(const std::vector<Compared>& runs) {
   std::vector<std::string> names;
   for (const Compared& run : runs)
-    for (const auto& [name, value] : run.options.items())
+    for (const auto& [name, value] : run.options().items())
       if (!places.count(name) && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   std::erase_if(names, [&](const std::string& name) {
-    const Json first = runs.front().options.value(name, Json());
+    const Json first = runs.front().options().value(name, Json());
     return std::all_of(runs.begin(), runs.end(),
-                       [&](const Compared& run) { return run.options.value(name, Json()) == first; });
+                       [&](const Compared& run) { return run.options().value(name, Json()) == first; });
   });
   return names;
 }
 
 std::vector<std::string> row_of(const Compared& run, const std::vector<std::string>& differing) {
-  std::vector<std::string> row = {fs::path(run.path).filename().string()};
+  const Json& options = run.options();
+  std::vector<std::string> row = {fs::path(run.folder.path).filename().string()};
   for (const std::string& name : differing) {
-    const Json value = run.options.value(name, Json());
+    const Json value = options.value(name, Json());
     row.push_back(value.is_null() ? "–" : value.is_string() ? value.get<std::string>() : value.dump());
   }
-  const RunResult result = read_result(run.path);
-  row.push_back(std::to_string(result.epochs.size()) + "/" +
-                std::to_string(run.options.value("epochs", std::int64_t{0})));
-  if (result.epochs.empty()) return row;
-  row.insert(row.end(), {fixed(result.best, 2), fixed(result.last, 2), fixed(result.seconds_per_epoch, 2),
-                         fixed(result.epochs.back().elapsed_seconds, 1)});
+  const Program& program = program_of(options);
+  const Done done = read_done(run.folder);
+  row.push_back(std::to_string(done.parts) + "/" + std::to_string(options.value(program.parts, std::int64_t{0})));
+  if (done.parts == 0) return row;
+  const RunResult result = read_result(run.folder, program.metrics.front().name);
+  row.insert(row.end(), {fixed(result.best.mean, program.digits), fixed(result.last.mean, program.digits),
+                         fixed(result.seconds_per_part, 2), fixed(done.elapsed_seconds, 1)});
   return row;
 }
 
@@ -86,7 +88,9 @@ int compare(const Arguments& arguments) {
   const std::vector<std::string> differing = differing_options(runs);
   std::vector<std::vector<std::string>> rows = {{"run"}};
   rows.front().insert(rows.front().end(), differing.begin(), differing.end());
-  for (const char* name : {"epochs", "best %", "last %", "s/epoch", "s in all"}) rows.front().emplace_back(name);
+  const Program& program = program_of(runs.front().options());
+  rows.front().insert(rows.front().end(), {program.parts, program.metrics.front().title, program.other_title,
+                                           "s/" + program.part, "s in all"});
   for (const Compared& run : runs) rows.push_back(row_of(run, differing));
   std::fputs(columns(rows).c_str(), stdout);
   return 0;

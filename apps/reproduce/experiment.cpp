@@ -81,10 +81,27 @@ Axis parse_axis(const Part& part) {
   part.expect_object({"name", "values"});
   if (!part.has("name") || !part.has("values")) part.fail("needs a name and values");
   return {part.at("name").text(), parse_list(part, "values", [](const Part& value) {
-            value.expect_object({"label", "options", "sources", "smoke"});
+            value.expect_object({"label", "options", "sources", "smoke", "metric"});
             if (!value.has("label")) value.fail("needs a label");
-            return AxisValue{value.at("label").text(), parse_setting(value), parse_options(value, "smoke")};
+            return AxisValue{value.at("label").text(), parse_setting(value), parse_options(value, "smoke"),
+                             value.has("metric") ? value.at("metric").text() : ""};
           })};
+}
+
+// The program, and the metrics that are asked of it.
+void parse_program(Experiment& experiment, const Part& file) {
+  if (file.has("program")) experiment.program = file.at("program").text();
+  std::vector<std::string> metrics;
+  for (const Program::Metric& metric : find_program(experiment.program).metrics) metrics.push_back(metric.name);
+  const auto check = [&](const std::string& metric) {
+    if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end())
+      file.fail(unknown_name("metric of " + experiment.program, metric, metrics));
+  };
+  experiment.metric = file.has("metric") ? file.at("metric").text() : metrics.front();
+  check(experiment.metric);
+  for (const Axis& axis : experiment.axes)
+    for (const AxisValue& value : axis.values)
+      if (!value.metric.empty()) check(value.metric);
 }
 
 const Axis& find_axis(const Experiment& experiment, const Part& part, const std::string& name) {
@@ -132,9 +149,10 @@ bool is_label(const Experiment& experiment, std::size_t axis, const std::string&
                      [&](const ExtraGroup& group) { return group.labels[axis].second == label; });
 }
 
-// Nested objects, one level per axis; at the end [mean, standard error].
+// Nested objects, one level per axis; at the end [mean, standard error], or the mean alone.
 void parse_paper(Experiment& experiment, const Part& part, const Labels& above) {
   if (above.size() == experiment.axes.size()) {
+    if (part.json.is_number()) return experiment.paper.push_back({above, {part.number(), std::nullopt}});
     if (part.expect_list() != 2) part.fail("not [mean, standard error]");
     experiment.paper.push_back({above, {part.at(0).number(), part.at(1).number()}});
     return;
@@ -160,6 +178,7 @@ void parse_runs(Experiment& experiment, const Part& file) {
   experiment.axes = parse_list(file, "axes", parse_axis);
   for (const Axis& axis : experiment.axes)
     if (axis.values.empty()) file.at("axes").fail(axis.name + " has no values");
+  parse_program(experiment, file);
   experiment.rules = parse_list(file, "rules", [&](const Part& part) {
     part.expect_object({"when", "options", "sources"});
     if (!part.has("when")) part.fail("needs 'when'");
@@ -186,8 +205,8 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   if (!json.is_object()) throw UserError(origin + ": not a JSON object");
   const Part file{json, origin + ": "};
   const std::vector<std::string> about = {"title", "source", "notes", "picture"},
-                                 runs = {"options", "sources", "seeds", "axes",  "rules",
-                                         "except",  "extra",   "paper", "record"};
+                                 runs = {"program", "metric", "options", "sources", "seeds", "axes",
+                                         "rules",   "except", "extra",   "paper",   "record"};
   std::vector<std::string> known = about;
   known.push_back("same-runs-as");
   const bool borrows = json.contains("same-runs-as");

@@ -4,17 +4,16 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "apps/training/command_line.h"
+#include "apps/reproduce/program.h"
 
 namespace actgrad::reproduce {
 
-using Json = nlohmann::ordered_json;
-
-// Options of train, and where they come from.
+// Options of the program, and where they come from.
 struct Setting {
   GivenOptions options;
   std::map<std::string, std::string> sources;  // option → text
@@ -24,7 +23,8 @@ struct Setting {
 struct AxisValue {
   std::string label;  // "ResNet-20, CIFAR-10"
   Setting setting;
-  GivenOptions smoke;  // besides or in place of them at scale smoke
+  GivenOptions smoke;       // besides or in place of them at scale smoke
+  std::string metric = {};  // what is measured, if not what the experiment says
 };
 
 struct Axis {
@@ -50,13 +50,16 @@ struct ExtraGroup {
 };
 
 struct PaperValue {
-  double mean = 0, standard_error = 0;  // test accuracy in percent
+  double mean = 0;  // of the metric; test accuracy in percent
+  std::optional<double> standard_error;
 };
 
 struct Experiment {
   std::string name, title;
   std::string source;  // where in the paper
   std::string notes;
+  std::string program = "train";  // that does the runs
+  std::string metric;             // of Program::metrics
   Setting common;
   std::vector<std::int64_t> seeds;
   std::vector<Axis> axes;         // every combination of their values is a group of runs, one run per seed

@@ -22,14 +22,13 @@ bool comparable(const Plan& plan) {
 }
 
 std::string paper_text(const Group& group) {
-  if (!group.paper) return "";
-  return fixed(group.paper->mean, 2) + " ± " + fixed(group.paper->standard_error, 2);
+  return group.paper ? to_text(*group.paper) : "";
 }
 
 std::string difference(const Plan& plan, const Group& group, const GroupResult& result) {
   if (!comparable(plan) || !group.paper || result.best.n == 0) return "";
   const double value = result.best.mean - group.paper->mean;
-  return (value < 0 ? "−" : "+") + fixed(std::abs(value), 2);
+  return (value < 0 ? "−" : "+") + fixed(std::abs(value), find_program(plan.program).digits);
 }
 
 // "3", "3 of 5", "3 of 5, 1 failed"
@@ -50,6 +49,16 @@ std::string number_or_nothing(bool there, double value) {
   return there ? short_number(value) : "";
 }
 
+// Of the column with what is measured: "result" where that differs from group to group.
+std::string value_title(const Plan& plan) {
+  const std::string& metric = plan.groups.front().metric;
+  for (const Group& group : plan.groups)
+    if (group.metric != metric) return "result";
+  for (const Program::Metric& known : find_program(plan.program).metrics)
+    if (known.name == metric) return known.title;
+  return metric;
+}
+
 std::vector<std::string> label_cells(const Group& group) {
   std::vector<std::string> cells;
   for (const auto& [axis, label] : group.labels) cells.push_back(label);
@@ -68,7 +77,7 @@ std::string summary_cell(const Evaluated& experiment, const std::string& down, c
   for (std::size_t i = 0; i < experiment.results.size(); ++i) {
     const Group& group = experiment.plan->groups[i];
     if (group.labels[0].second != down || group.labels[1].second != across) continue;
-    std::string text = to_text(experiment.results[i].best);
+    std::string text = to_text(experiment.results[i].best, find_program(experiment.plan->program).digits);
     if (experiment.results[i].best.n > 0) text += " (n=" + std::to_string(experiment.results[i].best.n) + ")";
     return text + (group.paper ? "; paper " + paper_text(group) : "");
   }
@@ -136,7 +145,7 @@ Evaluated evaluate(const Plan& plan, const RunStore& store) {
 
 Table summary_table(const Evaluated& experiment) {
   const Plan& plan = *experiment.plan;
-  Table table{marked(plan, "Best test accuracy (%)"), {}, {}};
+  Table table{marked(plan, find_program(plan.program).summary_title), {}, {}};
   if (plan.axes.size() != 2) return table;
   table.header = {plan.axes[0]};
   const std::vector<std::string> across = distinct_labels(plan, 1);
@@ -150,17 +159,20 @@ Table summary_table(const Evaluated& experiment) {
 
 Table result_table(const Evaluated& experiment) {
   const Plan& plan = *experiment.plan;
-  Table table{marked(plan, "Test accuracy (%), mean ± standard error"), plan.axes, {}};
-  for (const char* name : {"best", "last", "runs", "paper", "best − paper", "seconds per epoch", "optimizer state"})
-    table.header.emplace_back(name);
+  const Program& program = find_program(plan.program);
+  Table table{marked(plan, program.table_title), plan.axes, {}};
+  for (const std::string& name :
+       {value_title(plan), program.other_title, std::string("runs"), std::string("paper"),
+        value_title(plan) + " − paper", "seconds per " + program.part, std::string("optimizer state")})
+    table.header.push_back(name);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
     const GroupResult& result = experiment.results[i];
     std::vector<std::string> row = label_cells(group);
     if (!group.note.empty()) row.back() += " (" + group.note + ")";
-    row.insert(row.end(),
-               {to_text(result.best), to_text(result.last), count_text(result), paper_text(group),
-                difference(plan, group, result), to_text(result.seconds_per_epoch), bytes_text(result.state_bytes)});
+    row.insert(row.end(), {to_text(result.best, program.digits), to_text(result.last, program.digits),
+                           count_text(result), paper_text(group), difference(plan, group, result),
+                           to_text(result.seconds_per_part), bytes_text(result.state_bytes)});
     table.rows.push_back(std::move(row));
   }
   drop_empty_columns(table);
@@ -170,9 +182,10 @@ Table result_table(const Evaluated& experiment) {
 Table number_table(const Evaluated& experiment) {
   const Plan& plan = *experiment.plan;
   Table table{"", plan.axes, {}};
+  const std::string seconds_name = "seconds_per_" + find_program(plan.program).part;
   for (const char* name :
        {"scale", "n", "planned", "failed", "best_mean", "best_se", "last_mean", "last_se", "paper_mean", "paper_se",
-        "difference", "seconds_per_epoch", "optimizer_state_bytes", "sources"})
+        "difference", seconds_name.c_str(), "optimizer_state_bytes", "sources"})
     table.header.emplace_back(name);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
@@ -184,17 +197,19 @@ Table number_table(const Evaluated& experiment) {
       if (group.options.contains(name))
         sources += (sources.empty() ? "" : "; ") + name + "=" + text_of(group.options.at(name)) + ": " + source;
     std::vector<std::string> row = label_cells(group);
-    row.insert(row.end(),
-               {plan.mark.empty() ? plan.scale : plan.mark, std::to_string(result.best.n),
-                std::to_string(result.planned), std::to_string(failed == result.counts.end() ? 0 : failed->second),
-                number_or_nothing(any, result.best.mean), number_or_nothing(several, result.best.standard_error),
-                number_or_nothing(any, result.last.mean), number_or_nothing(several, result.last.standard_error),
-                number_or_nothing(group.paper.has_value(), group.paper ? group.paper->mean : 0),
-                number_or_nothing(group.paper.has_value(), group.paper ? group.paper->standard_error : 0),
-                number_or_nothing(any && group.paper && comparable(plan),
-                                  group.paper ? result.best.mean - group.paper->mean : 0),
-                number_or_nothing(any, result.seconds_per_epoch.mean), number_or_nothing(any, result.state_bytes.mean),
-                sources});
+    row.insert(
+        row.end(),
+        {plan.mark.empty() ? plan.scale : plan.mark, std::to_string(result.best.n), std::to_string(result.planned),
+         std::to_string(failed == result.counts.end() ? 0 : failed->second), number_or_nothing(any, result.best.mean),
+         number_or_nothing(several, result.best.standard_error), number_or_nothing(result.last.n > 0, result.last.mean),
+         number_or_nothing(result.last.n > 1, result.last.standard_error),
+         number_or_nothing(group.paper.has_value(), group.paper ? group.paper->mean : 0),
+         number_or_nothing(group.paper && group.paper->standard_error,
+                           group.paper ? group.paper->standard_error.value_or(0) : 0),
+         number_or_nothing(any && group.paper && comparable(plan),
+                           group.paper ? result.best.mean - group.paper->mean : 0),
+         number_or_nothing(any, result.seconds_per_part.mean), number_or_nothing(any, result.state_bytes.mean),
+         sources});
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -203,16 +218,13 @@ Table number_table(const Evaluated& experiment) {
 Table curve_table(const Evaluated& experiment) {
   const Plan& plan = *experiment.plan;
   Table table{"", plan.axes, {}};
-  for (const char* name : {"epoch", "mean", "se", "n"}) table.header.emplace_back(name);
+  for (const char* name : {find_program(plan.program).curve_step.c_str(), "mean", "se", "n"})
+    table.header.emplace_back(name);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-    std::map<std::int64_t, std::vector<double>> epochs;
-    for (const RunResult& run : experiment.results[i].runs)
-      for (const Epoch& epoch : run.epochs) epochs[epoch.number].push_back(epoch.test_accuracy);
-    for (const auto& [number, values] : epochs) {
-      const Statistic accuracy = statistic(values);
+    for (const auto& [number, value] : experiment.results[i].curve) {
       std::vector<std::string> row = label_cells(plan.groups[i]);
-      row.insert(row.end(), {std::to_string(number), short_number(accuracy.mean),
-                             number_or_nothing(accuracy.n > 1, accuracy.standard_error), std::to_string(accuracy.n)});
+      row.insert(row.end(), {std::to_string(number), short_number(value.mean),
+                             number_or_nothing(value.n > 1, value.standard_error), std::to_string(value.n)});
       table.rows.push_back(std::move(row));
     }
   }
@@ -259,7 +271,7 @@ Table provenance_table(const Evaluated& experiment, const RunStore& store) {
       std::string device = config.at("options").value("device", "");
       if (device == "cpu") device += ", " + counted(config.at("options").value("threads", std::int64_t{0}), "thread");
       ++counts[{config.value("version", "?") + " (" + config.value("commit", "?") + ")",
-                device + ", " + config.at("options").value("precision", ""),
+                device + ", " + config.at("options").value("precision", "fp32"),
                 machine.value("cpu", "?") + ", " + machine.value("cores", "?") + " cores",
                 day_of(folder->path + "/summary.json")}];
     }

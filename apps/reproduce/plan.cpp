@@ -4,19 +4,12 @@
 #include <cmath>
 #include <functional>
 
-#include "apps/training/build_info.h"
-#include "apps/training/run_config.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
 namespace {
 
-constexpr std::int64_t short_epochs = 10;
-const GivenOptions smoke_options = {
-    {"data", "synthetic"}, {"epochs", "2"}, {"train-samples", "256"}, {"test-samples", "100"}, {"batch-size", "64"}};
-// What a run writes besides its result: another one may have written more and do as well.
 constexpr const char* record_option = "record";
-constexpr const char* save_option = "save-every";
 
 // Options and sources in layers: the last one that has an option decides both.
 void lay_over(Setting& below, const Setting& above, const std::string& source = {}) {
@@ -37,6 +30,7 @@ struct Combination {
   Labels labels;
   Setting setting;
   GivenOptions smoke;
+  std::string metric;
 };
 
 void append_combinations(const Experiment& experiment, std::size_t axis, const Combination& so_far,
@@ -46,6 +40,7 @@ void append_combinations(const Experiment& experiment, std::size_t axis, const C
       Combination next = so_far;
       next.labels.emplace_back(experiment.axes[axis].name, value.label);
       lay_over(next.setting, value.setting);
+      if (!value.metric.empty()) next.metric = value.metric;
       next.smoke.insert(next.smoke.end(), value.smoke.begin(), value.smoke.end());
       append_combinations(experiment, axis + 1, next, list);
     }
@@ -61,35 +56,25 @@ void append_combinations(const Experiment& experiment, std::size_t axis, const C
 
 std::vector<Combination> combinations(const Experiment& experiment) {
   std::vector<Combination> list;
-  append_combinations(experiment, 0, {{}, experiment.common, {}}, list);
+  append_combinations(experiment, 0, {{}, experiment.common, {}, experiment.metric}, list);
   for (const ExtraGroup& group : experiment.extra) {
-    Combination combination{group.labels, experiment.common, group.smoke};
+    Combination combination{group.labels, experiment.common, group.smoke, experiment.metric};
     lay_over(combination.setting, group.setting);
     list.push_back(std::move(combination));
   }
   return list;
 }
 
-// The options that decide a run's result, epochs included, without what it merely records.
-Json identity_of(const RunConfig& config) {
-  const Json options = Json::parse(config.to_json()).at("options");
-  Json identity = Json::object();
-  const std::map<std::string, std::string> names = config.identity();
-  for (const auto& [name, value] : options.items())
-    if ((names.count(name) || name == "epochs") && name != record_option && name != save_option) identity[name] = value;
-  return identity;
-}
-
-// The configuration with nothing but a model, a data set and an optimizer chosen: what train does by itself.
-RunConfig plain_config(const RunConfig& config) {
-  GivenOptions names;
-  for (const char* name : {"model", "data", "optim", "device"}) names.push_back({name, config.run.text(name)});
-  if (config.optimizer.contains("base-optim")) names.push_back({"base-optim", config.optimizer.text("base-optim")});
-  return resolve_config(names);
-}
-
 std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+// The options with nothing but those that name a run chosen: what the program does by itself.
+ResolvedOptions usual_options(const Program& program, const Json& identity, const std::string& device) {
+  GivenOptions names = {{"device", device}};
+  for (const std::string& name : program.naming) names.push_back({name, text_of(identity.at(name))});
+  if (identity.contains("base-optim")) names.push_back({"base-optim", identity.at("base-optim").get<std::string>()});
+  return program.resolve(names);
 }
 
 // Fit for a file's name.
@@ -109,16 +94,14 @@ std::string cut(const std::string& name) {
   return name.substr(0, longest) + "-" + std::to_string(hash);
 }
 
-// What train must be told, and the name that tells a person the same.
-void name_run(PlannedRun& run, const RunConfig& config) {
-  const Json usual = identity_of(plain_config(config));
-  const std::vector<std::string> first = {"model", "data", "optim"};
-  for (const std::string& name : first) {
+// What the program must be told, and the name that tells a person the same.
+void name_run(PlannedRun& run, const Program& program, const Json& usual) {
+  for (const std::string& name : program.naming) {
     run.arguments.push_back({name, text_of(run.identity.at(name))});
     run.name += (run.name.empty() ? "" : "-") + plain(run.arguments.back().text);
   }
   for (const auto& [name, value] : run.identity.items()) {
-    if (std::find(first.begin(), first.end(), name) != first.end()) continue;
+    if (std::find(program.naming.begin(), program.naming.end(), name) != program.naming.end()) continue;
     if (name != "seed" && usual.contains(name) && usual.at(name) == value) continue;
     run.arguments.push_back({name, text_of(value)});
     if (name != "seed") run.name += "-" + name + "=" + plain(text_of(value));
@@ -127,36 +110,37 @@ void name_run(PlannedRun& run, const RunConfig& config) {
 }
 
 // Where each of the values comes from that the experiment gives or the optimizer has.
-std::map<std::string, std::string> sources_of(const RunConfig& config, const Setting& setting) {
-  const RunConfig usual = plain_config(config);
-  const Json values = identity_of(config), usual_values = identity_of(usual);
+std::map<std::string, std::string> sources_of(const ResolvedOptions& resolved, const ResolvedOptions& usual,
+                                              const Setting& setting) {
   std::map<std::string, std::string> sources;
   const auto add = [&](const std::string& name) {
     const auto given = setting.sources.find(name), known = usual.sources.find(name);
     if (given != setting.sources.end())
       sources[name] = given->second;
     else if (known != usual.sources.end() && name != "data" &&
-             values.value(name, Json()) == usual_values.value(name, Json()))
+             resolved.identity.value(name, Json()) == usual.identity.value(name, Json()))
       sources[name] = known->second;
     else
       sources[name] = "this experiment";
   };
-  for (const Option& option : config.optimizer.table()) add(option.name);
+  for (const std::string& name : resolved.of_optimizer) add(name);
   for (const GivenOption& option : setting.options) add(option.name);
   return sources;
 }
 
 // Setting::options of `combination` at this scale; `note` says what it no longer is.
-Setting scaled(const Combination& combination, const Scaling& scaling, std::string& note) {
+Setting scaled(const Program& program, const Combination& combination, const Scaling& scaling, std::string& note) {
   Setting setting = combination.setting;
   const std::string before = find_given(setting.options, "model") ? *find_given(setting.options, "model") : "";
   if (scaling.scale == "short") {
-    const std::string* epochs = find_given(setting.options, "epochs");
-    if (!epochs || std::atoll(epochs->c_str()) > short_epochs)
-      lay_over(setting, {{{"epochs", std::to_string(short_epochs)}}, {}}, "scale short");
+    for (const GivenOption& bound : program.short_options) {
+      const std::string* text = find_given(setting.options, bound.name);
+      if (!text || std::atoll(text->c_str()) > std::atoll(bound.text.c_str()))
+        lay_over(setting, {{bound}, {}}, "scale short");
+    }
   }
   if (scaling.scale == "smoke") {
-    lay_over(setting, {smoke_options, {}}, "scale smoke");
+    lay_over(setting, {program.smoke_options, {}}, "scale smoke");
     lay_over(setting, {combination.smoke, {}}, "scale smoke");
     const std::string* model = find_given(setting.options, "model");
     if (model && *model != before) note = *model + " in place of " + before;
@@ -165,12 +149,16 @@ Setting scaled(const Combination& combination, const Scaling& scaling, std::stri
   return setting;
 }
 
-RunConfig resolve(const Setting& setting, const Scaling& scaling, std::int64_t seed) {
+std::string device_of(const Setting& setting, const Scaling& scaling) {
+  if (const std::string* device = find_given(setting.options, "device")) return *device;
+  return scaling.device.empty() ? "auto" : scaling.device;
+}
+
+ResolvedOptions resolve(const Program& program, const Setting& setting, const Scaling& scaling, std::int64_t seed) {
   GivenOptions options = setting.options;
-  if (!find_given(options, "device"))
-    options.push_back({"device", scaling.device.empty() ? std::string("auto") : scaling.device});
+  if (!find_given(options, "device")) options.push_back({"device", device_of(setting, scaling)});
   options.push_back({"seed", std::to_string(seed)});
-  return resolve_config(options);
+  return program.resolve(options);
 }
 
 std::vector<std::int64_t> seeds_of(const Experiment& experiment, const Scaling& scaling) {
@@ -184,27 +172,31 @@ std::vector<std::int64_t> seeds_of(const Experiment& experiment, const Scaling& 
 }
 
 Group make_group(const Experiment& experiment, const Combination& combination, const Scaling& scaling) {
-  Group group{.labels = combination.labels, .note = {}, .options = {}, .sources = {}, .paper = {}, .runs = {}};
-  const Setting setting = scaled(combination, scaling, group.note);
+  const Program& program = find_program(experiment.program);
+  Group group;
+  group.labels = combination.labels;
+  group.metric = combination.metric;
+  const Setting setting = scaled(program, combination, scaling, group.note);
   std::string record;
   for (const std::string& what : experiment.record) record += (record.empty() ? "" : ",") + what;
   Setting complete = setting;
   if (!record.empty()) complete.options.push_back({record_option, record});
   for (const std::int64_t seed : seeds_of(experiment, scaling)) {
-    const RunConfig config = resolve(complete, scaling, seed);
+    const ResolvedOptions resolved = resolve(program, complete, scaling, seed);
+    const ResolvedOptions usual = usual_options(program, resolved.identity, device_of(complete, scaling));
     PlannedRun run;
     run.seed = seed;
-    run.identity = identity_of(config);
+    run.identity = resolved.identity;
     run.record.insert(experiment.record.begin(), experiment.record.end());
-    if (config.run.contains(save_option)) run.save_every = config.run.integer(save_option);
+    run.save_every = resolved.save_every;
     run.asked = scaling.scale == "full" && scaling.set.empty()
                     ? run.identity
-                    : identity_of(resolve(combination.setting, scaling, seed));
-    name_run(run, config);
+                    : resolve(program, combination.setting, scaling, seed).identity;
+    name_run(run, program, usual.identity);
     if (group.runs.empty()) {
       group.options = run.identity;
       group.options.erase("seed");
-      group.sources = sources_of(config, setting);
+      group.sources = sources_of(resolved, usual, setting);
     }
     group.runs.push_back(std::move(run));
   }
@@ -213,10 +205,10 @@ Group make_group(const Experiment& experiment, const Combination& combination, c
   return group;
 }
 
-std::string mark_of(const Scaling& scaling) {
+std::string mark_of(const Program& program, const Scaling& scaling) {
   std::string mark;
-  if (scaling.scale == "short") mark = "short: " + std::to_string(short_epochs) + " epochs, 1 seed";
-  if (scaling.scale == "smoke") mark = "smoke: synthetic data, 2 epochs, 1 seed, small models";
+  if (scaling.scale == "short") mark = program.short_mark;
+  if (scaling.scale == "smoke") mark = program.smoke_mark;
   if (scaling.scale != "full" && scaling.seeds > 1)
     mark.replace(mark.find("1 seed"), 6, std::to_string(scaling.seeds) + " seeds");
   for (const GivenOption& option : scaling.set)
@@ -237,8 +229,9 @@ Plan make_plan(const Experiment& experiment, const Scaling& scaling) {
             .title = experiment.title,
             .source = experiment.source,
             .notes = experiment.notes,
+            .program = experiment.program,
             .scale = scaling.scale,
-            .mark = mark_of(scaling),
+            .mark = mark_of(find_program(experiment.program), scaling),
             .axes = {},
             .picture = experiment.picture,
             .groups = {}};

@@ -1,5 +1,5 @@
-// What an experiment comes to: runs of train with every option resolved. The plan is kept as OUT/NAME/experiment.json,
-// from which status, report and scripts/plot work.
+// What an experiment comes to: runs of its program with every option resolved. The plan is kept as
+// OUT/NAME/experiment.json, from which status, report and scripts/plot work.
 #pragma once
 
 #include <functional>
@@ -11,9 +11,9 @@
 namespace actgrad::reproduce {
 
 struct Scaling {
-  std::string scale = "full";  // full: as in the file; short: 10 epochs, 1 seed; smoke: seconds, synthetic data
+  std::string scale = "full";  // full: as in the file; short: 1 seed, Program::short_options; smoke: seconds
   std::int64_t seeds = 0;      // how many; 0: as in the file
-  GivenOptions set;            // options of train for every run, which win over the file's
+  GivenOptions set;            // options of the program for every run, which win over the file's
   std::string device = {};     // "": train's default; decides only whether the options are possible
 };
 
@@ -24,13 +24,14 @@ struct PlannedRun {
   // What it must have written besides.
   std::set<std::string> record;
   std::int64_t save_every = 0;
-  GivenOptions arguments;  // for train: the options that differ from its defaults
+  GivenOptions arguments;  // for the program: the options that differ from its defaults
   Json asked;              // identity at full scale, for --only
 };
 
 // The runs that differ in the seed only.
 struct Group {
   Labels labels;
+  std::string metric;
   std::string note;  // "lenet5 in place of resnet34"
   Json options;      // identity without the seed
   std::map<std::string, std::string> sources;
@@ -41,6 +42,7 @@ struct Group {
 struct Plan {
   std::string name;  // of its folder: "table1", "table1-short"
   std::string title, source, notes;
+  std::string program;
   std::string scale;
   std::string mark;  // "short: 10 epochs, 1 seed", for every output; "" for full scale
   std::vector<std::string> axes;

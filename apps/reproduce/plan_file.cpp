@@ -46,7 +46,11 @@ Group group_from(const Json& json, const std::vector<std::string>& axes) {
   group.note = json.value("note", "");
   group.options = json.at("options");
   group.sources = json.at("sources").get<std::map<std::string, std::string>>();
-  if (json.contains("paper")) group.paper = PaperValue{json["paper"].at("mean"), json["paper"].at("se")};
+  group.metric = json.at("metric");
+  if (json.contains("paper")) {
+    group.paper = PaperValue{json["paper"].at("mean"), std::nullopt};
+    if (json["paper"].contains("se")) group.paper->standard_error = json["paper"]["se"].get<double>();
+  }
   for (const Json& entry : json.at("runs")) {
     PlannedRun run;
     run.name = entry.at("name");
@@ -63,13 +67,15 @@ Group group_from(const Json& json, const std::vector<std::string>& axes) {
 }  // namespace
 
 Json to_json(const Plan& plan, const std::function<void(const PlannedRun&, Json&)>& describe) {
-  Json json = {{"name", plan.name},       {"title", plan.title}, {"scale", plan.scale},    {"mark", plan.mark},
-               {"source", plan.source},   {"notes", plan.notes}, {"version", version()},   {"commit", commit()},
-               {"picture", plan.picture}, {"axes", plan.axes},   {"groups", Json::array()}};
+  Json json = {{"name", plan.name},       {"title", plan.title}, {"scale", plan.scale},     {"mark", plan.mark},
+               {"source", plan.source},   {"notes", plan.notes}, {"version", version()},    {"commit", commit()},
+               {"picture", plan.picture}, {"axes", plan.axes},   {"program", plan.program}, {"groups", Json::array()}};
   for (const Group& group : plan.groups) {
     Json entry = {{"labels", labels_json(group.labels)}, {"options", group.options}, {"sources", group.sources}};
     if (!group.note.empty()) entry["note"] = group.note;
-    if (group.paper) entry["paper"] = {{"mean", group.paper->mean}, {"se", group.paper->standard_error}};
+    entry["metric"] = group.metric;
+    if (group.paper) entry["paper"] = {{"mean", group.paper->mean}};
+    if (group.paper && group.paper->standard_error) entry["paper"]["se"] = *group.paper->standard_error;
     entry["record"] = group.runs.front().record;
     if (group.runs.front().save_every > 0) entry["save_every"] = group.runs.front().save_every;
     entry["runs"] = Json::array();
@@ -90,6 +96,7 @@ Plan load_plan(const std::string& path) {
               .title = json.at("title"),
               .source = json.at("source"),
               .notes = json.at("notes"),
+              .program = json.at("program"),
               .scale = json.at("scale"),
               .mark = json.at("mark"),
               .axes = json.at("axes").get<std::vector<std::string>>(),

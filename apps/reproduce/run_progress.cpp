@@ -9,6 +9,14 @@
 #include "apps/training/progress.h"
 
 namespace actgrad::reproduce {
+namespace {
+
+// Epochs or starts.
+std::int64_t parts_of(const PlannedRun& run) {
+  return run.identity.value(program_of(run.identity).parts, std::int64_t{0});
+}
+
+}  // namespace
 
 RunProgress::RunProgress(const RunStore& store, std::int64_t runs, std::int64_t jobs)
     : store_(store), runs_(runs), jobs_(jobs), terminal_(::isatty(STDOUT_FILENO) == 1) {}
@@ -37,26 +45,24 @@ void RunProgress::line(const PlannedRun& run, const std::string& text) {
 void RunProgress::finished(const PlannedRun& run, const RunFolder& folder, double seconds) {
   ++ended_;
   const Json summary = read_summary(folder.path);
-  if (const double epochs = summary.value("epochs", 0.0); epochs > 0)
-    seconds_per_epoch_[kind_of(run)] = summary.value("elapsed_seconds", 0.0) / epochs;
-  line(run, "test accuracy best " + fixed(summary.value("best_test_accuracy", 0.0), 2) + "%, last " +
-                fixed(summary.value("last_test_accuracy", 0.0), 2) + "%, " + clock_text(seconds) + " (" +
+  const Program& program = program_of(run.identity);
+  if (const double parts = summary.value(program.parts, 0.0); parts > 0)
+    seconds_per_part_[kind_of(run)] = summary.value("elapsed_seconds", 0.0) / parts;
+  line(run, program.result_title + program.result(summary) + ", " + clock_text(seconds) + " (" +
                 std::to_string(ended_) + "/" + std::to_string(runs_) + ")");
 }
 
 void RunProgress::show(const std::vector<const PlannedRun*>& running, const std::deque<PlannedRun>& waiting) {
   if (!terminal_) return;
   std::vector<std::pair<const PlannedRun*, std::int64_t>> open;
-  std::map<std::string, double> known = seconds_per_epoch_;
+  std::map<std::string, double> known = seconds_per_part_;
   std::string text = std::to_string(ended_) + "/" + std::to_string(runs_) + " runs";
   for (const PlannedRun* run : running) {
     const RunFolder* folder = store_.find(*run);
-    const std::vector<Epoch> epochs = folder ? read_metrics(folder->path) : std::vector<Epoch>();
-    if (!epochs.empty())
-      known.emplace(kind_of(*run), epochs.back().elapsed_seconds / static_cast<double>(epochs.back().number));
-    open.emplace_back(run, std::ssize(epochs));
-    text += "  " + run->name + " " + std::to_string(epochs.size()) + "/" +
-            std::to_string(run->identity.value("epochs", std::int64_t{0}));
+    const Done done = folder ? read_done(*folder) : Done();
+    if (done.parts > 0) known.emplace(kind_of(*run), done.elapsed_seconds / static_cast<double>(done.parts));
+    open.emplace_back(run, done.parts);
+    text += "  " + run->name + " " + std::to_string(done.parts) + "/" + std::to_string(parts_of(*run));
   }
   for (const PlannedRun& run : waiting) open.emplace_back(&run, 0);
   const double left = seconds_left(open, known, jobs_);
@@ -77,24 +83,23 @@ void RunProgress::clear() {
 
 std::string kind_of(const PlannedRun& run) {
   std::string kind;
-  for (const char* name : {"model", "data", "optim", "train-samples"}) kind += run.identity.at(name).dump() + " ";
-  return kind;
+  for (const std::string& name : program_of(run.identity).naming) kind += run.identity.at(name).dump() + " ";
+  return kind + run.identity.value("train-samples", Json()).dump();
 }
 
-double seconds_left(const std::vector<std::pair<const PlannedRun*, std::int64_t>>& runs_and_epochs_done,
-                    const std::map<std::string, double>& seconds_per_epoch, std::int64_t jobs) {
-  if (seconds_per_epoch.empty()) return -1;
+double seconds_left(const std::vector<std::pair<const PlannedRun*, std::int64_t>>& runs_and_parts_done,
+                    const std::map<std::string, double>& seconds_per_part, std::int64_t jobs) {
+  if (seconds_per_part.empty()) return -1;
   double mean = 0;
-  for (const auto& [kind, seconds] : seconds_per_epoch) mean += seconds;
-  mean /= static_cast<double>(seconds_per_epoch.size());
+  for (const auto& [kind, seconds] : seconds_per_part) mean += seconds;
+  mean /= static_cast<double>(seconds_per_part.size());
   double total = 0;
-  for (const auto& [run, done] : runs_and_epochs_done) {
-    const auto known = seconds_per_epoch.find(kind_of(*run));
-    const auto epochs = run->identity.value("epochs", std::int64_t{0}) - done;
-    total += static_cast<double>(epochs) * (known == seconds_per_epoch.end() ? mean : known->second);
+  for (const auto& [run, done] : runs_and_parts_done) {
+    const auto known = seconds_per_part.find(kind_of(*run));
+    total += static_cast<double>(parts_of(*run) - done) * (known == seconds_per_part.end() ? mean : known->second);
   }
   return total / static_cast<double>(
-                     std::clamp<std::int64_t>(jobs, 1, std::max<std::int64_t>(std::ssize(runs_and_epochs_done), 1)));
+                     std::clamp<std::int64_t>(jobs, 1, std::max<std::int64_t>(std::ssize(runs_and_parts_done), 1)));
 }
 
 }  // namespace actgrad::reproduce

@@ -28,13 +28,13 @@ class RunProgress {
   const RunStore& store_;
   std::int64_t runs_, jobs_, ended_ = 0;
   bool terminal_, shown_ = false;
-  std::map<std::string, double> seconds_per_epoch_;  // by kind of run, of those that ended
+  std::map<std::string, double> seconds_per_part_;  // by kind of run, of those that ended
 };
 
-// Seconds until the runs are done, `jobs` at a time; negative while nothing is known about how long an epoch takes.
-// `seconds_per_epoch` by kind_of(run).
-double seconds_left(const std::vector<std::pair<const PlannedRun*, std::int64_t>>& runs_and_epochs_done,
-                    const std::map<std::string, double>& seconds_per_epoch, std::int64_t jobs);
+// Seconds until the runs are done, `jobs` at a time; negative while nothing is known about how long an epoch or start
+// takes. `seconds_per_part` by kind_of(run).
+double seconds_left(const std::vector<std::pair<const PlannedRun*, std::int64_t>>& runs_and_parts_done,
+                    const std::map<std::string, double>& seconds_per_part, std::int64_t jobs);
 std::string kind_of(const PlannedRun& run);  // those of a kind take about the same time: "resnet20-cifar10-adaact"
 
 }  // namespace actgrad::reproduce

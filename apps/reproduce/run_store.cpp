@@ -11,10 +11,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "apps/training/training_options.h"
 #include "core/error.h"
-#include "layers/model.h"
-#include "optim/optimizer.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -29,28 +26,19 @@ Json read_object(const fs::path& path) {
   return json.is_object() ? json : Json();
 }
 
-// What an option was in runs of a time when it did not exist yet: its default.
-Json default_of(const std::string& name, const Json& identity) {
-  const std::string optimizer = identity.at("optim"), model = identity.at("model");
-  const OptionTable of_optimizer = identity.contains("base-optim")
-                                       ? optimizer_options(optimizer, identity.at("base-optim").get<std::string>())
-                                       : optimizer_options(optimizer);
-  for (const OptionTable& table : {run_options(), of_optimizer, model_options(model)})
-    if (const Option* option = find_option(table, name))
-      return std::visit([](const auto& value) { return Json(value); }, option->fallback);
-  return {};
-}
-
 // Options in which most runs differ.
 std::string key_of(const Json& options) {
   std::string key;
-  for (const char* name : {"seed", "optim", "model", "data", "epochs"}) key += options.value(name, Json()).dump() + " ";
+  for (const char* name : {"seed", "optim", "model", "data", "epochs", "task", "steps", "starts"})
+    key += options.value(name, Json()).dump() + " ";
   return key;
 }
 
+// What an option was in runs of a time when it did not exist yet: its default.
 bool same_options(const Json& identity, const Json& options) {
+  const Program& program = program_of(identity);
   for (const auto& [name, value] : identity.items())
-    if (value != (options.contains(name) ? options.at(name) : default_of(name, identity))) return false;
+    if (value != (options.contains(name) ? options.at(name) : program.fallback(name, identity))) return false;
   return true;
 }
 
@@ -94,6 +82,16 @@ std::vector<Epoch> read_metrics(const std::string& directory) {
   return epochs;
 }
 
+// train writes metrics.csv after each epoch, and optimise the summary after each start.
+Done read_done(const RunFolder& folder) {
+  if (program_of(folder.config.at("options")).name == "train") {
+    const std::vector<Epoch> epochs = read_metrics(folder.path);
+    return epochs.empty() ? Done() : Done{std::ssize(epochs), epochs.back().elapsed_seconds};
+  }
+  const Json summary = read_summary(folder.path);
+  return {summary.value("starts", std::int64_t{0}), summary.value("elapsed_seconds", 0.0)};
+}
+
 Json read_summary(const std::string& directory) {
   const Json summary = read_object(directory + "/summary.json");
   return summary.is_object() ? summary : Json::object();
@@ -112,25 +110,25 @@ void RunStore::refresh() {
     if (!config.is_object() || !config.contains("options")) continue;
     const Json& options = config.at("options");
     const std::string path = entry.path().string();
-    const bool finished =
-        read_summary(path).value("epochs", std::int64_t{-1}) == options.value("epochs", std::int64_t{0});
+    const std::string& parts = program_of(options).parts;
+    const bool finished = read_summary(path).value(parts, std::int64_t{-1}) == options.value(parts, std::int64_t{0});
     folders_.emplace(key_of(options), RunFolder{path, config, finished});
   }
 }
 
 const RunFolder* RunStore::find(const PlannedRun& run) const {
   const RunFolder* best = nullptr;
-  std::size_t best_epochs = 0;
+  std::int64_t most = 0;
   const auto [begin, end] = folders_.equal_range(key_of(run.identity));
   for (auto entry = begin; entry != end; ++entry) {
     const RunFolder& folder = entry->second;
     const Json& options = folder.config.at("options");
     if (!same_options(run.identity, options) || !recorded(run, options)) continue;
     if (folder.finished) return &folder;
-    const std::size_t epochs = read_metrics(folder.path).size();
-    if (best && epochs <= best_epochs) continue;
+    const std::int64_t done = read_done(folder).parts;
+    if (best && done <= most) continue;
     best = &folder;
-    best_epochs = epochs;
+    most = done;
   }
   return best;
 }

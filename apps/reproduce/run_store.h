@@ -8,7 +8,7 @@ namespace actgrad::reproduce {
 struct RunFolder {
   std::string path;       // OUT/runs/NAME
   Json config;            // config.json
-  bool finished = false;  // all epochs are done: train writes the summary that says so last
+  bool finished = false;  // all epochs (starts) are done: the summary that says so is written last
 };
 
 enum class RunStatus { waiting, running, interrupted, finished, failed };
@@ -19,6 +19,13 @@ struct Epoch {
   std::int64_t number = 0;
   double test_accuracy = 0, train_seconds = 0, elapsed_seconds = 0;
 };
+
+// How far a run is: its epochs or starts that are done, and the time that they took.
+struct Done {
+  std::int64_t parts = 0;
+  double elapsed_seconds = 0;
+};
+Done read_done(const RunFolder& folder);
 
 // Those of a run directory; none if it has none yet.
 std::vector<Epoch> read_metrics(const std::string& directory);

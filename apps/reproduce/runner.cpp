@@ -113,7 +113,7 @@ class Runner {
     if (folder && folder->finished) return ++outcome_.finished, true;
     if (fs::exists(store_.failure(run.name)) && !options_.retry) return ++outcome_.failed, true;
     fs::remove(store_.failure(run.name));
-    std::vector<std::string> words = {program_folder() + "/train"};
+    std::vector<std::string> words = {program_folder() + "/" + program_of(run.identity).name};
     if (folder)
       words.insert(words.end(), {"--resume", folder->path});
     else

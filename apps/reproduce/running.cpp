@@ -28,8 +28,8 @@ void print_results(const Plan& plan, const RunStore& store) {
 // What would make every run fail is said before any starts.
 void check_data(const std::vector<PlannedRun>& runs, const RunStore& store, const std::string& directory) {
   for (const PlannedRun& run : runs) {
-    const std::string data = run.identity.at("data");
-    if (!dataset_available(data, directory) && store.status(run) != RunStatus::finished)
+    const std::string data = program_of(run.identity).data(run.identity);
+    if (!data.empty() && !dataset_available(data, directory) && store.status(run) != RunStatus::finished)
       throw UserError("no " + data + " in " + directory +
                       ": scripts/get_data fetches it, --data-dir says where it lies");
   }

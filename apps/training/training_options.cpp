@@ -138,10 +138,17 @@ std::string merged_help(const std::vector<std::pair<std::string, std::string>>& 
   return text;
 }
 
-// The tables of all optimizers (or models) as one, each option once: whose it is, and the defaults by owner where they
-// differ.
-std::vector<CommandLineOption> merged(const std::vector<std::string>& owners,
-                                      OptionTable (*table_of)(const std::string&)) {
+}  // namespace
+
+OptionTable run_options() {
+  OptionTable table;
+  for (const CommandLineGroup& group : run_groups())
+    for (const CommandLineOption& entry : group.options) table.push_back(entry.option);
+  return table;
+}
+
+std::vector<CommandLineOption> merged_options(const std::vector<std::string>& owners,
+                                              OptionTable (*table_of)(const std::string&)) {
   struct Use {
     Option option;
     std::vector<std::pair<std::string, std::string>> helps;  // by owner
@@ -168,21 +175,12 @@ std::vector<CommandLineOption> merged(const std::vector<std::string>& owners,
   return options;
 }
 
-}  // namespace
-
-OptionTable run_options() {
-  OptionTable table;
-  for (const CommandLineGroup& group : run_groups())
-    for (const CommandLineOption& entry : group.options) table.push_back(entry.option);
-  return table;
-}
-
 std::vector<CommandLineGroup> training_option_groups() {
   std::vector<CommandLineGroup> groups = run_groups();
   for (CommandLineGroup& group : groups) {
     std::vector<CommandLineOption> more;
-    if (group.title == "Model") more = merged(model_names(), model_options);
-    if (group.title == "Optimizer") more = merged(all_optimizer_names(), own_optimizer_options);
+    if (group.title == "Model") more = merged_options(model_names(), model_options);
+    if (group.title == "Optimizer") more = merged_options(all_optimizer_names(), own_optimizer_options);
     group.options.insert(group.options.begin() + 1, more.begin(), more.end());
   }
   return groups;

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "layers/model.h"
+#include "layers/models/cnn.h"
 #include "layers/models/densenet.h"
 #include "layers/models/lenet5.h"
 #include "layers/models/mlp.h"
@@ -59,6 +60,19 @@ Entry imagenet_resnet(std::int64_t depth, const std::vector<std::int64_t>& block
                 ResNet::imagenet(blocks));
 }
 
+Entry cnn(int stages, const std::string& layers) {
+  return {"cnn" + std::to_string(stages),
+          "small network that learned optimizers are tried on: " + layers + " (HyperAdam)",
+          {{.name = "batch-norm",
+            .fallback = false,
+            .help = "standardise every activation over the batch behind each convolution"},
+           Option{"dropout", 0.0, "share of the hidden layers' units that are dropped"}.range_open_high(0, 1)},
+          [stages](const InputSpec& input, const Options& options) {
+            return std::make_unique<Cnn>(Cnn::Plan{stages, options.flag("batch-norm"), 1 - options.number("dropout")},
+                                         input);
+          }};
+}
+
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> list = {
       {"lenet5",
@@ -78,6 +92,8 @@ const std::vector<Entry>& entries() {
        [](const InputSpec& input, const Options&) {
          return std::make_unique<DenseNet>(std::vector<std::int64_t>{6, 12, 24, 16}, 32, input);
        }},
+      cnn(1, "two convolutions, one linear layer"),
+      cnn(2, "four convolutions, two linear layers"),
       {"mlp",
        "multilayer perceptron",
        {{.name = "hidden",

@@ -1,5 +1,7 @@
 #include "optim/hyperadam/learned_optimizer.h"
 
+#include <cstdio>
+
 #include "embedded/learned_weights.h"
 #include "kernels/elementwise.h"
 
@@ -35,6 +37,21 @@ std::unique_ptr<LearnedRule> load_rule(const std::string& name, const std::strin
 }
 
 }  // namespace
+
+// FNV-1a over names and bytes.
+std::string learned_weights_id(const std::string& rule, const std::string& path) {
+  std::uint64_t id = 14695981039346656037U;
+  const auto add = [&id](std::string_view bytes) {
+    for (const char byte : bytes) id = (id ^ static_cast<unsigned char>(byte)) * 1099511628211U;
+  };
+  for (const NamedTensor& entry : read_weights(rule, path).tensors) {
+    add(entry.name);
+    add({static_cast<const char*>(entry.tensor.raw()), entry.tensor.bytes()});
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(id));
+  return text;
+}
 
 bool LearnedOptimizer::has_weights(const std::string& rule) {
   return shipped_weights(rule).data() != nullptr;

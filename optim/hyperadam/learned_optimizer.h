@@ -6,6 +6,10 @@
 
 namespace actgrad {
 
+// What tells a rule's weights, those of the file or of the library, from any others: sixteen hexadecimal digits that
+// follow from all of them. Throws UserError when they cannot be read.
+std::string learned_weights_id(const std::string& rule, const std::string& path);
+
 // A learned optimizer at work: hyperadam, and the ones that its paper compares with. Its weights come from a file of
 // metatrain, or with the library. All parameters form one vector, over whose whole length norms are taken.
 class LearnedOptimizer final : public Optimizer {

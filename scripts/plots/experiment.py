@@ -19,6 +19,7 @@ class Group:
         self.labels = {key: str(value) for key, value in description.get("labels", {}).items()}
         self.options = description.get("options", {})
         self.paper = description.get("paper")
+        self.metric = description.get("metric")
         self.runs = runs  # seed → Run
 
     @property
@@ -54,6 +55,7 @@ class Experiment:
             self.mark = description.get("mark", MARKS.get(self.scale, self.scale))
             self.picture = description.get("picture") or {}
             self.kind = self.picture.get("kind")
+            self.of_starts = description.get("program") == "optimise"  # a run has steps then, and no epochs
             every_group = [Group(group, self._finished_runs(group["runs"])) for group in description["groups"]]
             self.axes = [axis for axis in description.get("axes", [])]
         except (KeyError, TypeError, AttributeError) as error:
@@ -72,8 +74,8 @@ class Experiment:
                 continue
             try:
                 run = Run(self.folder.parent / entry["directory"])
-                if run.metrics.empty:
-                    raise RunError(f"{run.directory}: no epoch is finished")
+                if (run.curve if self.of_starts else run.metrics).empty:
+                    raise RunError(f"{run.directory}: nothing is finished")
                 runs[entry["seed"]] = run
             except RunError as error:
                 print(f"plot: left out: {error}", file=sys.stderr)

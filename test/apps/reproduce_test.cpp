@@ -103,9 +103,11 @@ TEST_CASE("every experiment that is built in can be planned at every scale") {
       if (name == "figure5" && scale == std::string("full")) CHECK(shown.out.find("\n20 runs\n") != std::string::npos);
     }
   }
-  CHECK(first_lines.size() == 3 * 10);
+  CHECK(first_lines.size() == 3 * 13);
   CHECK(first_lines.at("table1 full").find('[') == std::string::npos);
   CHECK(first_lines.at("table1 short").find("[short: 10 epochs, 1 seed]") != std::string::npos);
+  CHECK(first_lines.at("hyperadam-table3 short").find("[short: at most 100 steps, 10 starts, 1 seed]") !=
+        std::string::npos);
   CHECK(first_lines.at("figure1 smoke").find("[smoke: synthetic data") != std::string::npos);
 }
 
@@ -154,7 +156,10 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   file(R"({"options": {"optim": "sgd", "beta1": 0.9}})", "--beta1: sgd has no such option");
   file(R"({"axes": [{"name": "a", "values": []}]})", "no values");
   file(R"({"axes": [{"name": "a", "values": [{"label": "x"}]}], "rules": [{"when": {"a": "y"}}]})", "'y'");
-  file(R"({"axes": [{"name": "a", "values": [{"label": "x"}]}], "paper": {"x": 3}})", "paper.x");
+  file(R"({"axes": [{"name": "a", "values": [{"label": "x"}]}], "paper": {"x": "3"}})", "paper.x");
+  file(R"({"program": "optimize"})", "did you mean 'optimise'?");
+  file(R"({"program": "optimise", "metric": "top3"})", "did you mean 'top1'?");
+  file(R"({"program": "optimise", "options": {"epochs": 3}})", "epochs");
   file(R"({"sources": {"lr": "somewhere"}})", "no option 'lr'");
   file(R"({"same-runs-as": "own.json"})", "same-runs-as");
 }
@@ -227,6 +232,41 @@ TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
   CHECK(header.find("seed") != std::string::npos);
   CHECK(header.find("hidden") == std::string::npos);  // the same in all
   CHECK(count_of(compared.out, "\n") == 5);
+}
+
+TEST_CASE("an experiment of optimise: losses beside the paper's, several numbers of one run") {
+  TemporaryFolder folder;
+  write(folder.file("own.json"), R"({
+    "program": "optimise", "options": {"task": "mlp-tanh", "synthetic": true, "steps": 3, "starts": 4,
+    "train-samples": 64, "batch-size": 16}, "sources": {"starts": "a guess"},
+    "axes": [{"name": "optimizer", "values": [{"label": "Adam", "options": {"optim": "adam"}},
+                                              {"label": "SGD", "options": {"optim": "sgd", "lr": 0.01}}]},
+             {"name": "measure", "values": [{"label": "loss"}, {"label": "top-1", "metric": "top1"}]}],
+    "paper": {"Adam": {"loss": 0.34, "top-1": [90, 0.5]}}})");
+  const std::string out = folder.file("out"),
+                    request = "run " + folder.file("own.json") + " --no-pictures --out " + out;
+  const Result first = run("reproduce", request);
+  check_code(first, 0);
+  CHECK(first.out.find("2 runs finished") != std::string::npos);  // each of two groups
+  CHECK(run("reproduce", request).out.find("2 runs, 2 finished before") != std::string::npos);
+  const auto table = read_csv(out + "/own/table.csv");
+  const Json entry = experiment_json(out)["groups"][0];
+  const Json summary =
+      Json::parse(contents(out + "/" + entry["runs"][0]["directory"].get<std::string>() + "/summary.json"));
+  const auto near = [&](const std::string& column, std::size_t row, const std::string& name) {
+    CHECK(std::abs(std::stod(table.at(column).at(row)) - summary[name].get<double>()) < 1e-9);
+  };
+  near("best_mean", 0, "last_loss");
+  near("best_se", 0, "last_loss_se");
+  near("last_mean", 0, "final_loss");
+  near("best_mean", 1, "top1");
+  CHECK(table.at("n").at(0) == "4");
+  CHECK(table.at("paper_se").at(0).empty());
+  CHECK(std::stod(table.at("paper_se").at(1)) == 0.5);
+  CHECK(table.at("sources").at(0).find("lr=0.0110485: HyperAdam, published code") != std::string::npos);
+  const auto curves = read_csv(out + "/own/curves.csv");
+  REQUIRE(curves.at("step").size() == 4 * 3);
+  CHECK(std::abs(std::stod(curves.at("mean").at(2)) - summary["last_loss"].get<double>()) < 1e-9);
 }
 
 TEST_CASE("a run that fails is reported, and the others go on") {

@@ -9,6 +9,8 @@
 #include "layers/functions/pooling.h"
 #include "layers/functions/relu.h"
 #include "layers/functions/reshape.h"
+#include "layers/functions/squared_error.h"
+#include "layers/functions/standardise.h"
 #include "test/operation_case.h"
 
 using namespace actgrad;
@@ -102,6 +104,41 @@ TEST_CASE("gradients of batch normalisation") {
   test::check(batch_norm_case("evaluation", {3, 2, 3, 5}, false, false, false));
   test::check(batch_norm_case("evaluation, relu", {3, 2, 3, 5}, true, false, false));
   test::check(batch_norm_case("evaluation, residual and relu", {3, 2, 3, 5}, true, true, false));
+}
+
+TEST_CASE("standardising over the batch: each element's mean is 0 and its variance 1, and the gradient") {
+  const auto standardise = [](Pass& pass, const std::vector<Variable>& in) {
+    return standardise_over_batch(pass, in[0], 1e-5);
+  };
+  for (const Shape& shape : {Shape{5, 2, 3, 2}, Shape{3, 7}}) {
+    test::check({"training", {shape}, standardise});
+    test::check({"evaluation", {shape}, standardise, /*training=*/false});
+    Pass pass;
+    const Tensor y = standardise(pass, {Variable(test::random_tensor(shape, DType::float64, 0))}).value();
+    const std::int64_t elements = y.numel() / shape[0];
+    for (std::int64_t i = 0; i < elements; ++i) {
+      double sum = 0, squares = 0;
+      for (std::int64_t n = 0; n < shape[0]; ++n) {
+        const double value = y.data<double>()[n * elements + i];
+        sum += value;
+        squares += value * value;
+      }
+      CHECK(std::abs(sum) < 1e-12);
+      CHECK(std::abs(squares / static_cast<double>(shape[0]) - 1) < 1e-2);  // ε is added to the variance
+    }
+  }
+}
+
+TEST_CASE("the squared error and its gradient") {
+  Variable y(Tensor::from<double>({1, 3}, {1, -2, 0.5}), true);
+  Tape tape;
+  Pass pass{.tape = &tape, .training = true};
+  const Loss loss = squared_error(pass, y, Tensor::from<double>({1, 3}, {0, 1, 0.5}));
+  CHECK(std::abs(loss.mean() - 10.0 / 3) < 1e-15);
+  CHECK(loss.correct() == 0);
+  const std::vector<double> gradient = loss.seed.gradient.to_vector<double>();
+  const std::vector<double> expected = {2.0 / 3, -2, 0};
+  for (std::size_t i = 0; i < 3; ++i) CHECK(std::abs(gradient[i] - expected[i]) < 1e-15);
 }
 
 TEST_CASE("gradients of linear, relu, add") {

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "layers/functions/cross_entropy.h"
+#include "layers/models/lstm.h"
 #include "layers/models/mlp.h"
 #include "layers/models/resnet.h"
 #include "layers/sequential.h"
@@ -49,6 +50,51 @@ TEST_CASE("parameter counts are the published architectures'") {
   Options options(model_options("mlp"));
   options.set("hidden", "20");
   CHECK(make_model("mlp", {28, 28, 1, 10}, DType::float32, 0, options)->parameters().count() == 15910);
+}
+
+TEST_CASE("parameter counts of the networks that learned optimizers are tried on") {
+  const InputSpec mnist{28, 28, 1, 10};
+  CHECK(make_model("cnn1", mnist)->parameters().count() == 33850);
+  CHECK(make_model("cnn1")->parameters().count() == 43738);
+  CHECK(make_model("cnn2", mnist)->parameters().count() == 117434);
+  CHECK(make_model("cnn2")->parameters().count() == 148442);
+  Options options(model_options("mlp"));
+  std::string hidden = "20";
+  for (int layers = 2; layers <= 10; ++layers) {
+    hidden += ",20";
+    options.set("hidden", hidden);
+    CHECK(make_model("mlp", mnist, DType::float32, 0, options)->parameters().count() == 15910 + 420 * (layers - 1));
+  }
+  const auto count_of_lstm = [](std::int64_t layers) {
+    return Model(std::make_unique<LstmPredictor>(layers, 20), {}, DType::float32, 0).parameters().count();
+  };
+  CHECK(count_of_lstm(1) == 1781);
+  CHECK(count_of_lstm(2) == 5061);
+}
+
+TEST_CASE("an LSTM's prediction is that of its equations") {
+  Model model(std::make_unique<LstmPredictor>(1, 2), {}, DType::float64, 3);
+  const Tensor x = test::random_tensor({3, 4, 1, 1}, DType::float64, 7);
+  Pass pass;
+  const Tensor y = model.forward(pass, x).value();
+  const auto value = [&](std::size_t parameter, std::int64_t i) {
+    return model.parameters().list()[parameter]->value().data<double>()[i];
+  };
+  const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
+  for (std::int64_t n = 0; n < 4; ++n) {
+    double c[2] = {0, 0}, h[2] = {0, 0};
+    for (std::int64_t t = 0; t < 3; ++t) {
+      double gates[8];
+      for (std::int64_t row = 0; row < 8; ++row)
+        gates[row] = value(0, row) * x.data<double>()[t * 4 + n] + value(1, 2 * row) * h[0] +
+                     value(1, 2 * row + 1) * h[1] + value(2, row);
+      for (int u = 0; u < 2; ++u) {  // rows: input, candidate, forget, output
+        c[u] = sigmoid(gates[4 + u]) * c[u] + sigmoid(gates[u]) * std::tanh(gates[2 + u]);
+        h[u] = sigmoid(gates[6 + u]) * std::tanh(c[u]);
+      }
+    }
+    CHECK(std::abs(y.data<double>()[n] - (value(3, 0) * h[0] + value(3, 1) * h[1] + value(4, 0))) < 1e-12);
+  }
 }
 
 TEST_CASE("names and shapes in files are PyTorch's") {
