@@ -34,10 +34,13 @@ class Images final : public Problem {
 
   std::optional<Accuracy> accuracy() override {
     std::int64_t first = 0, second = 0, images = 0;
+    double loss = 0;
     test_.start(0);
     for (Batch batch; test_.next(batch); images += batch.size()) {
       Pass pass;
-      const std::vector<float> logits = model_->forward(pass, batch.x).value().to_vector<float>();
+      const Variable result = model_->forward(pass, batch.x);
+      loss += static_cast<double>(batch.size()) * cross_entropy(pass, result, batch.labels).mean();
+      const std::vector<float> logits = result.value().to_vector<float>();
       const std::vector<std::int32_t> labels = batch.labels.to_vector<std::int32_t>();
       for (std::size_t i = 0; i < labels.size(); ++i) {
         const std::size_t classes = logits.size() / labels.size();
@@ -49,7 +52,8 @@ class Images final : public Problem {
       }
     }
     const double percent = 100 / static_cast<double>(images);
-    return Accuracy{percent * static_cast<double>(first), percent * static_cast<double>(second)};
+    return Accuracy{percent * static_cast<double>(first), percent * static_cast<double>(second),
+                    loss / static_cast<double>(images)};
   }
 
  private:

@@ -21,6 +21,7 @@ struct ProblemOptions {
 
 struct Accuracy {
   double top1 = 0, top2 = 0;  // percent
+  double loss = 0;            // mean over the images
 };
 
 class Problem {

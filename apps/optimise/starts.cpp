@@ -9,7 +9,7 @@
 namespace actgrad {
 namespace {
 
-constexpr const char* checkpoint_kind = "actgrad starts 1";  // the number changes with the format
+constexpr const char* checkpoint_kind = "actgrad starts 2";  // the number changes with the format
 
 std::string number(double value) {
   return to_text(OptionValue(value));
@@ -25,6 +25,7 @@ std::vector<Column> columns(const Starts& starts) {
   if (starts.results.empty() || !starts.results.front().accuracy) return list;
   list.push_back({"top1", [](const StartResult& start) { return start.accuracy->top1; }});
   list.push_back({"top2", [](const StartResult& start) { return start.accuracy->top2; }});
+  list.push_back({"test_loss", [](const StartResult& start) { return start.accuracy->loss; }});
   return list;
 }
 
@@ -135,9 +136,9 @@ Starts load_starts(const std::string& path, const OptimiseConfig& config) {
     for (std::size_t i = 0; i < final_losses.size(); ++i)
       starts.results.push_back({final_losses[i], last_losses.at(i), std::nullopt});
     if (file.find("top1")) {
-      const std::vector<double> first = values("top1"), second = values("top2");
+      const std::vector<double> first = values("top1"), second = values("top2"), loss = values("test_loss");
       for (std::size_t i = 0; i < starts.results.size(); ++i)
-        starts.results[i].accuracy = Accuracy{first.at(i), second.at(i)};
+        starts.results[i].accuracy = Accuracy{first.at(i), second.at(i), loss.at(i)};
     }
     const std::vector<double> means = values("curve.mean"), squares = values("curve.squares");
     for (std::size_t i = 0; i < means.size(); ++i) starts.curve.push_back({means[i], squares.at(i)});

@@ -30,7 +30,7 @@ struct Starts {
   RunningMean mean(const std::function<double(const StartResult&)>& of) const;
 };
 
-// step,mean,se,n and start,final_loss,last_loss[,top1,top2].
+// step,mean,se,n and start,final_loss,last_loss[,top1,top2,test_loss].
 std::string curve_csv(const Starts& starts);
 std::string starts_csv(const Starts& starts);
 // summary.json: "starts" is how many are done.

@@ -51,19 +51,19 @@ TEST_CASE("a run of optimise writes what its summary says") {
   CHECK(summary["starts"] == 3);
   const std::vector<std::string> starts = lines_of(out + "/starts.csv"), curve = lines_of(out + "/curve.csv");
   REQUIRE(starts.size() == 4);
-  CHECK(starts[0] == "start,final_loss,last_loss,top1,top2");
+  CHECK(starts[0] == "start,final_loss,last_loss,top1,top2,test_loss");
   REQUIRE(curve.size() == 5);
   // The curve's last point is the mean of the starts' last losses.
   std::map<std::string, double> sums;
   for (std::size_t i = 1; i < starts.size(); ++i) {
     std::istringstream cells(starts[i]);
     std::string cell;
-    for (const char* name : {"start", "final_loss", "last_loss", "top1", "top2"}) {
+    for (const char* name : {"start", "final_loss", "last_loss", "top1", "top2", "test_loss"}) {
       REQUIRE(std::getline(cells, cell, ','));
       sums[name] += std::stod(cell);
     }
   }
-  for (const char* name : {"final_loss", "last_loss", "top1", "top2"})
+  for (const char* name : {"final_loss", "last_loss", "top1", "top2", "test_loss"})
     CHECK(std::abs(summary[name].get<double>() - sums[name] / 3) < 1e-9 * sums[name]);
   CHECK(sums["top2"] >= sums["top1"]);
   std::istringstream last(curve.back());
