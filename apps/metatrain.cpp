@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "apps/metatrain/meta_run.h"
-#include "apps/training/build_info.h"
 #include "apps/training/signals.h"
 
 namespace actgrad {
@@ -45,20 +44,10 @@ int report(const MetaOutcome& outcome) {
 }
 
 int metatrain(const std::vector<std::string>& arguments) {
-  const CommandLine line = command_line();
-  std::vector<std::string> words;
-  GivenOptions given = line.parse(arguments, words);
-  const auto take = [&given](const std::string& name) {
-    std::string text;
-    if (const std::string* found = find_given(given, name)) text = *found;
-    std::erase_if(given, [&](const GivenOption& option) { return option.name == name; });
-    return text;
-  };
-  if (take("help") == "true") return std::fputs(line.help().c_str(), stdout), 0;
-  if (take("version") == "true") return std::printf("actgrad %s (%s)\n", version().c_str(), commit().c_str()), 0;
-  refuse_words(words);
-  const bool dry_run = take("dry-run") == "true", resuming = find_given(given, "resume");
-  const std::string directory = take("resume");
+  GivenOptions given;
+  if (!parse_or_answer(command_line(), arguments, given)) return 0;
+  const bool dry_run = take_given(given, "dry-run") == "true", resuming = find_given(given, "resume");
+  const std::string directory = take_given(given, "resume");
   const MetaConfig config = resuming ? resume_meta_config(directory, given) : resolve_meta_config(given);
   if (dry_run) return std::fputs(config.to_json().c_str(), stdout), 0;
   return report(resuming ? resume_meta_run(directory, config) : start_meta_run(config));

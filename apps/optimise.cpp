@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "apps/optimise/optimise_run.h"
-#include "apps/training/build_info.h"
 #include "apps/training/signals.h"
 
 namespace actgrad {
@@ -57,21 +56,11 @@ int report(const OptimiseOutcome& outcome) {
 }
 
 int optimise(const std::vector<std::string>& arguments) {
-  const CommandLine line = command_line();
-  std::vector<std::string> words;
-  GivenOptions given = line.parse(arguments, words);
-  const auto take = [&given](const std::string& name) {
-    std::string text;
-    if (const std::string* found = find_given(given, name)) text = *found;
-    std::erase_if(given, [&](const GivenOption& option) { return option.name == name; });
-    return text;
-  };
-  if (take("help") == "true") return std::fputs(line.help().c_str(), stdout), 0;
-  if (take("version") == "true") return std::printf("actgrad %s (%s)\n", version().c_str(), commit().c_str()), 0;
-  refuse_words(words);
-  if (find_given(given, "list")) return list(take("list"));
-  const bool dry_run = take("dry-run") == "true", resuming = find_given(given, "resume");
-  const std::string directory = take("resume");
+  GivenOptions given;
+  if (!parse_or_answer(command_line(), arguments, given)) return 0;
+  if (find_given(given, "list")) return list(take_given(given, "list"));
+  const bool dry_run = take_given(given, "dry-run") == "true", resuming = find_given(given, "resume");
+  const std::string directory = take_given(given, "resume");
   const OptimiseConfig config = resuming ? resume_optimise_config(directory, given) : resolve_optimise_config(given);
   if (dry_run) return std::fputs(config.to_json().c_str(), stdout), 0;
   return report(resuming ? resume_optimise_run(directory, config) : start_optimise_run(config));

@@ -1,7 +1,6 @@
 // train: trains a model on a data set, with everything written to a run directory.
 #include <cstdio>
 
-#include "apps/training/build_info.h"
 #include "apps/training/command_line.h"
 #include "apps/training/run_config.h"
 #include "apps/training/signals.h"
@@ -66,23 +65,12 @@ int report(const RunOutcome& outcome) {
 }
 
 int train(const std::vector<std::string>& arguments) {
-  const CommandLine line = command_line();
-  std::vector<std::string> words;
-  GivenOptions given = line.parse(arguments, words);
-  // Takes an option that is an action, not part of the run's configuration.
-  const auto take = [&given](const std::string& name) {
-    std::string text;
-    if (const std::string* found = find_given(given, name)) text = *found;
-    std::erase_if(given, [&](const GivenOption& option) { return option.name == name; });
-    return text;
-  };
-  if (take("help") == "true") return std::fputs(line.help().c_str(), stdout), 0;
-  if (take("version") == "true") return std::printf("actgrad %s (%s)\n", version().c_str(), commit().c_str()), 0;
-  refuse_words(words);
-  if (find_given(given, "list")) return list(take("list"));
-  const bool dry_run = take("dry-run") == "true";
+  GivenOptions given;
+  if (!parse_or_answer(command_line(), arguments, given)) return 0;
+  if (find_given(given, "list")) return list(take_given(given, "list"));
+  const bool dry_run = take_given(given, "dry-run") == "true";
   const bool resuming = find_given(given, "resume"), has_file = find_given(given, "config");
-  const std::string directory = take("resume"), file = take("config");
+  const std::string directory = take_given(given, "resume"), file = take_given(given, "config");
 
   if (resuming) {
     if (has_file) throw UserError("--config cannot be used with --resume: the run has its own configuration");

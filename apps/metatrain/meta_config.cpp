@@ -1,29 +1,23 @@
 #include "apps/metatrain/meta_config.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/training/build_info.h"
 #include "apps/training/run_config.h"
+#include "apps/training/training_options.h"
 #include "kernels/parallel.h"
 
 namespace actgrad {
 namespace {
-
-std::string default_data_directory() {
-  const char* directory = std::getenv("ACTGRAD_DATA");
-  return directory && *directory ? directory : "data-cache";
-}
 
 CommandLineGroup task_group() {
   return {
       "Task",
       {{.option = Option{"task", std::string("mnist"), "what is trained on; synthetic needs no download"}.one_of(
             {"mnist", "fashion-mnist", "synthetic"})},
-       {.option = {"data-dir", default_data_directory(), "where data sets lie (or set ACTGRAD_DATA)"},
-        .placeholder = "DIR"},
+       training_option("data-dir"),
        {.option = {"hidden", std::string("20"), "sizes of the network's hidden layers"}, .placeholder = "LIST"},
        {.option =
             Option{"activation", std::string("sigmoid"), "of the network"}.one_of({"relu", "sigmoid", "tanh", "elu"})},
@@ -140,8 +134,7 @@ GivenOptions MetaConfig::values() const {
 std::map<std::string, std::string> MetaConfig::identity() const {
   std::map<std::string, std::string> identity;
   for (const GivenOption& value : values())
-    if (!may_change(value.name) || value.name == "threads") identity[value.name] = value.text;
-  identity.erase("threads");
+    if (!may_change(value.name)) identity[value.name] = value.text;
   return identity;
 }
 

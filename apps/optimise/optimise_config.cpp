@@ -23,14 +23,6 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-// An option of train's that means the same here.
-CommandLineOption as_in_train(const std::string& name) {
-  for (const CommandLineGroup& group : training_option_groups())
-    for (const CommandLineOption& entry : group.options)
-      if (entry.option.name == name) return entry;
-  ACTGRAD_CHECK(false, "train has no --" + name);
-}
-
 CommandLineGroup task_group() {
   return {"Task",
           {{.option = {"task", std::string("mlp-sigmoid"), "what is optimised; --list tasks shows all"},
@@ -40,7 +32,7 @@ CommandLineGroup task_group() {
            {.option = Option{"batch-size", std::int64_t{128}, "images or waves per batch"}.range(2, 1e6)},
            {.option = Option{"train-samples", std::int64_t{55000}, "use only the first N training images"}.at_least(1)},
            {.option = {"synthetic", false, "made-up images in place of the task's: needs no download"}},
-           as_in_train("data-dir"),
+           training_option("data-dir"),
            {.option = Option{"seed", std::int64_t{0}, "of parameters, batches and dropout"}.at_least(0)}}};
 }
 
@@ -50,10 +42,10 @@ CommandLineGroup optimizer_group() {
 }
 
 CommandLineGroup run_group() {
-  CommandLineOption out = as_in_train("out"), device = as_in_train("device");
+  CommandLineOption out = training_option("out"), device = training_option("device");
   out.default_text = "runs/optimise-<task>-<optim>-<date>";
   device.option.fallback = std::string("cpu");
-  return {"Run", {device, as_in_train("threads"), out}};
+  return {"Run", {device, training_option("threads"), out}};
 }
 
 OptionTable own_options(const std::string& optimizer) {

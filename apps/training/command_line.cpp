@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "apps/training/build_info.h"
 #include "core/error.h"
 
 namespace actgrad {
@@ -144,6 +145,23 @@ GivenOptions CommandLine::parse(const std::vector<std::string>& arguments, std::
     given.push_back({entry.option->name, text});
   }
   return given;
+}
+
+std::string take_given(GivenOptions& given, const std::string& name) {
+  std::string text;
+  if (const std::string* found = find_given(given, name)) text = *found;
+  std::erase_if(given, [&](const GivenOption& option) { return option.name == name; });
+  return text;
+}
+
+bool parse_or_answer(const CommandLine& line, const std::vector<std::string>& arguments, GivenOptions& given) {
+  std::vector<std::string> words;
+  given = line.parse(arguments, words);
+  if (take_given(given, "help") == "true") return std::fputs(line.help().c_str(), stdout), false;
+  if (take_given(given, "version") == "true")
+    return std::printf("actgrad %s (%s)\n", version().c_str(), commit().c_str()), false;
+  refuse_words(words);
+  return true;
 }
 
 void refuse_words(const std::vector<std::string>& words) {

@@ -50,6 +50,14 @@ struct CommandLine {
   GivenOptions parse(const std::vector<std::string>& arguments, std::vector<std::string>& words) const;
 };
 
+// The text given for `name`, which is gone from `given` then: of an option that is an action, not part of a run's
+// configuration. "" when it was not given.
+std::string take_given(GivenOptions& given, const std::string& name);
+
+// Parses a program's arguments, and answers --help and --version: false then. Throws UserError as parse() does, and for
+// words.
+bool parse_or_answer(const CommandLine& line, const std::vector<std::string>& arguments, GivenOptions& given);
+
 // Throws UserError when there are words.
 void refuse_words(const std::vector<std::string>& words);
 

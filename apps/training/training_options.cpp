@@ -186,4 +186,11 @@ std::vector<CommandLineGroup> training_option_groups() {
   return groups;
 }
 
+CommandLineOption training_option(const std::string& name) {
+  for (const CommandLineGroup& group : run_groups())
+    for (const CommandLineOption& entry : group.options)
+      if (entry.option.name == name) return entry;
+  ACTGRAD_CHECK(false, "train has no --" + name);
+}
+
 }  // namespace actgrad

@@ -19,4 +19,7 @@ std::vector<CommandLineOption> merged_options(const std::vector<std::string>& ow
 // All options of train in groups, those of every model and optimizer included.
 std::vector<CommandLineGroup> training_option_groups();
 
+// One of run_options() as train has it, for another program in which it means the same.
+CommandLineOption training_option(const std::string& name);
+
 }  // namespace actgrad

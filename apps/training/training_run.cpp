@@ -140,7 +140,7 @@ class Run {
 
   // At the beginning, after the first epoch and at the end.
   void save_covariance() {
-    if (Recordings::parse(config_.run.text("record")).activation_covariance)
+    if (trainer_.options().keep.activation_covariance)
       write_activation_covariance(*model_, data_, trainer_.options().conv_engine,
                                   directory_->file("activation_covariance"), trainer_.state().epoch);
   }
