@@ -77,14 +77,12 @@ void adam_candidates_backward(const Tensor& decay, const Tensor& g, const AdamAv
     const std::int64_t count = like.numel();
     const CellTarget<T> logits(ddecay, decay), m(dbefore.m, like), v(dbefore.v, like), beta_hat(dbefore.beta_hat, like),
         gamma_hat(dbefore.gamma_hat, like);
-    const auto add = [](T* to, bool adds, T value) { *to = value + (adds ? *to : T(0)); };
     formulas::visit_place(place, [&]<EpsilonPlace inside_or_outside>() {
       for_each_of_rows(
           like.dim(0), like.dim(1),
           [=, d = Pointers<T>(given), from = Pointers<T>(before), reached = Pointers<T>(after), logit = decay.data<T>(),
-           gradient = g.data<T>(), dresult = of_candidates.data<T>(), to_logits = logits.to, logits_add = logits.adds,
-           to_m = m.to, m_adds = m.adds, to_v = v.to, v_adds = v.adds, to_beta = beta_hat.to, beta_adds = beta_hat.adds,
-           to_gamma = gamma_hat.to, gamma_adds = gamma_hat.adds](std::int64_t e, std::int64_t i) {
+           gradient = g.data<T>(), dresult = of_candidates.data<T>(), to_logits = logits.place(), to_m = m.place(),
+           to_v = v.place(), to_beta = beta_hat.place(), to_gamma = gamma_hat.place()](std::int64_t e, std::int64_t i) {
             const T beta = vector_math::sigmoid(logit[e]), gamma = vector_math::sigmoid(logit[e + count]);
             T dm = d.m[e], dv = d.v[e], dbeta = d.beta_hat[e], dgamma = d.gamma_hat[e];
             formulas::add_candidate_gradient<inside_or_outside>(dresult[e], reached.m[e], reached.v[e],
@@ -93,12 +91,12 @@ void adam_candidates_backward(const Tensor& decay, const Tensor& g, const AdamAv
             const T of_beta = formulas::rate_gradient(beta, gradient[i], from.m[e], from.beta_hat[e], dm, dbeta);
             const T of_gamma =
                 formulas::rate_gradient(gamma, gradient[i] * gradient[i], from.v[e], from.gamma_hat[e], dv, dgamma);
-            add(to_logits + e, logits_add, of_beta);
-            add(to_logits + e + count, logits_add, of_gamma);
-            add(to_m + e, m_adds, beta * dm);
-            add(to_v + e, v_adds, gamma * dv);
-            add(to_beta + e, beta_adds, beta * dbeta);
-            add(to_gamma + e, gamma_adds, gamma * dgamma);
+            to_logits.put(e, of_beta);
+            to_logits.put(e + count, of_gamma);
+            to_m.put(e, beta * dm);
+            to_v.put(e, gamma * dv);
+            to_beta.put(e, beta * dbeta);
+            to_gamma.put(e, gamma * dgamma);
           });
     });
   });

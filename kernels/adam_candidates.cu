@@ -31,18 +31,10 @@ __global__ void forward_kernel(std::int64_t count, std::int64_t n, const T* logi
   }
 }
 
-template <class T>
-struct Target {
-  T* to;
-  bool adds;
-  explicit Target(const CellTarget<T>& target) : to(target.to), adds(target.adds) {}
-  __device__ void put(std::int64_t e, T value) const { to[e] = value + (adds ? to[e] : T(0)); }
-};
-
 template <class T, EpsilonPlace place>
 __global__ void backward_kernel(std::int64_t count, std::int64_t n, const T* logits, const T* g, Pointers<T> given,
-                                const T* dcandidates, Pointers<T> from, Pointers<T> reached, Target<T> to_logits,
-                                Target<T> to_m, Target<T> to_v, Target<T> to_beta, Target<T> to_gamma) {
+                                const T* dcandidates, Pointers<T> from, Pointers<T> reached, CellPlace<T> to_logits,
+                                CellPlace<T> to_m, CellPlace<T> to_v, CellPlace<T> to_beta, CellPlace<T> to_gamma) {
   for (std::int64_t e = cuda::first_element(); e < count; e += cuda::element_step()) {
     const T beta = vector_math::sigmoid(logits[e]), gamma = vector_math::sigmoid(logits[e + count]);
     const T gradient = g[e % n];
@@ -86,8 +78,8 @@ void adam_candidates_backward_of(const Tensor& decay, const Tensor& g, const Ada
   formulas::visit_place(place, [&]<EpsilonPlace known>() {
     cuda::launch(backward_kernel<T, known>, cuda::blocks_for(count), cuda::block_size, 0, cuda::stream(), count,
                  g.numel(), decay.data<T>(), g.data<T>(), Pointers<T>(given), of_candidates.data<T>(),
-                 Pointers<T>(before), Pointers<T>(after), Target<T>(logits), Target<T>(m), Target<T>(v),
-                 Target<T>(beta_hat), Target<T>(gamma_hat));
+                 Pointers<T>(before), Pointers<T>(after), logits.place(), m.place(), v.place(), beta_hat.place(),
+                 gamma_hat.place());
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/host_device.h"
 
 namespace actgrad::kernels {
 
@@ -10,16 +11,26 @@ inline Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
   return gradient ? gradient : Tensor::zeros(like.shape(), like.dtype(), like.device());
 }
 
-// A place to write: the target, or memory that nobody reads.
+// Where a gradient goes: written over what is there, or added to it.
 template <class T>
-struct CellTarget {
-  Tensor tensor;
+struct CellPlace {
   T* to;
   bool adds;
+  ACTGRAD_HOST_DEVICE void put(std::int64_t e, T value) const { to[e] = value + (adds ? to[e] : T(0)); }
+};
+
+// The target of a gradient, or memory that nobody reads where it is unwanted: loops stay without a branch.
+template <class T>
+class CellTarget {
+ public:
   CellTarget(const GradientTarget& target, const Tensor& like)
-      : tensor(target.tensor ? target.tensor : Tensor::empty(like.shape(), like.dtype(), like.device())),
-        to(tensor.data<T>()),
-        adds(target.tensor && target.mode == Write::accumulate) {}
+      : tensor_(target.tensor ? target.tensor : Tensor::empty(like.shape(), like.dtype(), like.device())),
+        adds_(target.tensor && target.mode == Write::accumulate) {}
+  CellPlace<T> place() const { return {tensor_.data<T>(), adds_}; }
+
+ private:
+  Tensor tensor_;
+  bool adds_;
 };
 
 }  // namespace actgrad::kernels

@@ -43,15 +43,14 @@ void lstm_backward(const Tensor& gates, const Tensor& c_previous, double forget_
     const T *const gate = gates.data<T>(), *const before = c_previous.data<T>();
     const T *const gradient_c = of_c.data<T>(), *const gradient_h = of_h.data<T>();
     const CellTarget<T> to_gates(dgates, gates), to_c(dc_previous, c_previous);
-    for_each_element(n, [=, bias = T(forget_bias), to = to_gates.to, adds = to_gates.adds, to_before = to_c.to,
-                         adds_before = to_c.adds](std::int64_t e) {
+    for_each_element(n, [=, bias = T(forget_bias), gates_to = to_gates.place(), c_to = to_c.place()](std::int64_t e) {
       const auto unit = formulas::lstm_unit(gate[e], gate[e + n], gate[e + 2 * n], gate[e + 3 * n], before[e], bias);
       const auto d = formulas::lstm_gradient(gradient_c[e], gradient_h[e], unit, before[e]);
-      to[e] = d.i + (adds ? to[e] : T(0));
-      to[e + n] = d.j + (adds ? to[e + n] : T(0));
-      to[e + 2 * n] = d.f + (adds ? to[e + 2 * n] : T(0));
-      to[e + 3 * n] = d.o + (adds ? to[e + 3 * n] : T(0));
-      to_before[e] = d.c_previous + (adds_before ? to_before[e] : T(0));
+      gates_to.put(e, d.i);
+      gates_to.put(e + n, d.j);
+      gates_to.put(e + 2 * n, d.f);
+      gates_to.put(e + 3 * n, d.o);
+      c_to.put(e, d.c_previous);
     });
   });
 }

@@ -9,7 +9,6 @@ namespace actgrad::kernels {
 namespace {
 
 using cuda::In;
-using cuda::InOut;
 using cuda::Out;
 
 template <class T>
@@ -29,29 +28,29 @@ void lstm_forward_of(const Tensor& gates, const Tensor& c_previous, double forge
 }
 
 template <class T>
+__global__ void backward_kernel(std::int64_t n, const T* gate, const T* c_previous, T forget_bias, const T* dc,
+                                const T* dh, CellPlace<T> to_gates, CellPlace<T> to_c) {
+  for (std::int64_t e = cuda::first_element(); e < n; e += cuda::element_step()) {
+    const T before = c_previous[e];
+    const auto unit = formulas::lstm_unit(gate[e], gate[e + n], gate[e + 2 * n], gate[e + 3 * n], before, forget_bias);
+    const auto d = formulas::lstm_gradient(dc[e], dh[e], unit, before);
+    to_gates.put(e, d.i);
+    to_gates.put(e + n, d.j);
+    to_gates.put(e + 2 * n, d.f);
+    to_gates.put(e + 3 * n, d.o);
+    to_c.put(e, d.c_previous);
+  }
+}
+
+template <class T>
 void lstm_backward_of(const Tensor& gates, const Tensor& c_previous, double forget_bias, const Tensor& dc,
                       const Tensor& dh, GradientTarget dgates, GradientTarget dc_previous) {
   const std::int64_t n = c_previous.numel();
+  if (n == 0) return;
   const Tensor of_c = or_zeros(dc, c_previous), of_h = or_zeros(dh, c_previous);
   const CellTarget<T> to_gates(dgates, gates), to_c(dc_previous, c_previous);
-  const T* const gate = gates.data<T>();
-  T* const to = to_gates.to;
-  cuda::for_each_element(
-      n,
-      [bias = T(forget_bias), adds = to_gates.adds, adds_before = to_c.adds] __device__(
-          const T& i, const T& j, const T& f, const T& o, const T& before, const T& gradient_c, const T& gradient_h,
-          T& di, T& dj, T& df, T& d_o, T& dbefore) {
-        const auto unit = formulas::lstm_unit(i, j, f, o, before, bias);
-        const auto d = formulas::lstm_gradient(gradient_c, gradient_h, unit, before);
-        di = d.i + (adds ? di : T(0));
-        dj = d.j + (adds ? dj : T(0));
-        df = d.f + (adds ? df : T(0));
-        d_o = d.o + (adds ? d_o : T(0));
-        dbefore = d.c_previous + (adds_before ? dbefore : T(0));
-      },
-      In<T>{gate}, In<T>{gate + n}, In<T>{gate + 2 * n}, In<T>{gate + 3 * n}, In<T>{c_previous.data<T>()},
-      In<T>{of_c.data<T>()}, In<T>{of_h.data<T>()}, InOut<T>{to}, InOut<T>{to + n}, InOut<T>{to + 2 * n},
-      InOut<T>{to + 3 * n}, InOut<T>{to_c.to});
+  cuda::launch(backward_kernel<T>, cuda::blocks_for(n), cuda::block_size, 0, cuda::stream(), n, gates.data<T>(),
+               c_previous.data<T>(), T(forget_bias), of_c.data<T>(), of_h.data<T>(), to_gates.place(), to_c.place());
 }
 
 }  // namespace
