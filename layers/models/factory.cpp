@@ -42,10 +42,15 @@ std::optional<kernels::Activation> parse_activation(const Options& options) {
 Entry resnet(std::int64_t depth, const std::string& kind, const ResNetPlan& plan) {
   return {"resnet" + std::to_string(depth),
           "ResNet-" + std::to_string(depth) + " " + kind,
-          {{.name = "batch-norm", .fallback = true, .help = "batch normalisation behind each convolution"}},
+          {{.name = "batch-norm", .fallback = true, .help = "batch normalisation behind each convolution"},
+           Option{"init", std::string(plan.init == Init::uniform_fan_in ? "uniform" : "kaiming-normal"),
+                  "first weights: N(0, 2/fan-in), or PyTorch's U(-1, 1)/sqrt(fan-in), a sixth of that variance"}
+               .one_of({"kaiming-normal", "uniform"})},
           [plan](const InputSpec& input, const Options& options) {
             ResNetPlan chosen = plan;
             chosen.batch_norm = options.flag("batch-norm");
+            chosen.init = choice<Init>(
+                options, "init", {{"kaiming-normal", Init::kaiming_normal_fan_in}, {"uniform", Init::uniform_fan_in}});
             return std::make_unique<ResNet>(chosen, input);
           }};
 }

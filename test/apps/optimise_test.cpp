@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "program.h"
 #include "test/catch.h"
@@ -127,6 +128,21 @@ TEST_CASE("a killed run of optimise goes on to the same files") {
   }
   optimise("--resume " + killed);
   CHECK(results_of(killed) == results_of(whole));
+}
+
+// A handler that shares the stack of oneDNN's matrix product destroys the heap about every third time.
+TEST_CASE("a signal at any moment stops a run of optimise, and nothing worse") {
+  TemporaryFolder folder;
+  for (int i = 0; i < 10; ++i) {
+    const std::string out = folder.file("run" + std::to_string(i));
+    Program program("optimise", "--task mlp-relu-l2 --optim sgd --starts 1000 " + small + "--out " + out);
+    REQUIRE(wait_until([&] { return fs::exists(out + "/summary.json") || !program.running(); }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(7 * i));
+    program.send(SIGTERM);
+    const Result result = program.wait();
+    CHECK(result.code == 128 + SIGTERM);
+    CHECK(result.err.empty());
+  }
 }
 
 TEST_CASE("a run goes on with the weights that it was begun with, or not at all") {
