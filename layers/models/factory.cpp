@@ -43,14 +43,15 @@ Entry resnet(std::int64_t depth, const std::string& kind, const ResNetPlan& plan
   return {"resnet" + std::to_string(depth),
           "ResNet-" + std::to_string(depth) + " " + kind,
           {{.name = "batch-norm", .fallback = true, .help = "batch normalisation behind each convolution"},
-           Option{"init", std::string(plan.init == Init::uniform_fan_in ? "uniform" : "kaiming-normal"),
-                  "first weights: N(0, 2/fan-in), or PyTorch's U(-1, 1)/sqrt(fan-in), a sixth of that variance"}
+           Option{"weight-init", std::string(plan.init == Init::uniform_fan_in ? "uniform" : "kaiming-normal"),
+                  "N(0, 2/fan-in), or PyTorch's U(-1, 1)/sqrt(fan-in), a sixth of its variance"}
                .one_of({"kaiming-normal", "uniform"})},
           [plan](const InputSpec& input, const Options& options) {
             ResNetPlan chosen = plan;
             chosen.batch_norm = options.flag("batch-norm");
-            chosen.init = choice<Init>(
-                options, "init", {{"kaiming-normal", Init::kaiming_normal_fan_in}, {"uniform", Init::uniform_fan_in}});
+            chosen.init =
+                choice<Init>(options, "weight-init",
+                             {{"kaiming-normal", Init::kaiming_normal_fan_in}, {"uniform", Init::uniform_fan_in}});
             return std::make_unique<ResNet>(chosen, input);
           }};
 }

@@ -155,8 +155,14 @@ TEST_CASE("initial values: distribution, seed, precision") {
     }
     if (p->init == Init::ones) CHECK(sum == n);
   }
+  const Options uniform = Options(model_options("resnet20")).set("weight-init", std::string("uniform"));
   const auto lenet = make_model("lenet5", {}, DType::float64, 1);
-  for (const Parameter* p : lenet->parameters().list()) {
+  const auto resnet = make_model("resnet20", {}, DType::float64, 1, uniform);
+  std::vector<Parameter*> drawn = lenet->parameters().list();
+  for (Parameter* p : resnet->parameters().list())
+    if (p->init == Init::uniform_fan_in) drawn.push_back(p);
+  CHECK(drawn.size() == 10 + 21);  // 19 convolutions, weight and bias of the last layer
+  for (const Parameter* p : drawn) {
     const double bound = 1 / std::sqrt(static_cast<double>(p->fan_in));
     double largest = 0;
     for (std::int64_t i = 0; i < p->numel(); ++i) largest = std::max(largest, std::abs(test::element(p->value(), i)));
