@@ -128,12 +128,14 @@ std::vector<Recommended> recommended_options(const std::string& optimizer, const
     Recommended recommended;
   };
   const std::vector<std::string> any, without_batch_norm = {"lenet5", "mlp"};
+  const std::vector<std::string> for_cifar = {"lenet5", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"};
   const std::vector<Rule> rules = {
       {"sgd", without_batch_norm, any, {"lr", 0.01, "our choice: 0.1 is unstable without batch normalisation"}},
       {"sgd", any, {"cifar100"}, {"nesterov", true, "published code, CIFAR-100"}},
       {"lamb", without_batch_norm, any, {"lr", 0.01, "our choice"}},
       {"kfac", any, {"cifar100"}, {"damping", 10.0, "AdaAct paper, Appendix E: 1, 10; our choice which for what"}},
       {"eva", without_batch_norm, any, {"lr", 0.002, "our choice: 0.1 is unstable without batch normalisation"}},
+      {"hyperadam", for_cifar, any, {"lr", 0.0005, "our choice: the first steps of 0.005 end LeNet-5's training"}},
   };
   const auto among = [](const std::string& name, const std::vector<std::string>& names) {
     return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
