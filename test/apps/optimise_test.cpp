@@ -4,7 +4,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "program.h"
 #include "test/catch.h"
@@ -137,7 +136,7 @@ TEST_CASE("a signal at any moment stops a run of optimise, and nothing worse") {
     const std::string out = folder.file("run" + std::to_string(i));
     Program program("optimise", "--task mlp-relu-l2 --optim sgd --starts 1000 " + small + "--out " + out);
     REQUIRE(wait_until([&] { return fs::exists(out + "/summary.json") || !program.running(); }));
-    std::this_thread::sleep_for(std::chrono::milliseconds(7 * i));
+    for (int pauses = 4 * i; pauses > 0; --pauses) pause_briefly();
     program.send(SIGTERM);
     const Result result = program.wait();
     CHECK(result.code == 128 + SIGTERM);

@@ -78,7 +78,7 @@ TEST_CASE("a 1x1 convolution trains like a linear layer on its positions, whatev
   const OneThread one_thread;
   constexpr std::int64_t in = 3, out = 4, batch = 2, height = 3, width = 2, rows = batch * height * width;
   std::vector<Tensor> images, positions;
-  for (std::uint64_t step = 0; step < 7; ++step) {
+  for (std::uint64_t step = 0; step < 25; ++step) {
     images.push_back(random_tensor<double>({batch, height, width, in}, step));
     positions.push_back(images.back().reshape({rows, 1, 1, in}));
   }
@@ -92,7 +92,7 @@ TEST_CASE("a 1x1 convolution trains like a linear layer on its positions, whatev
     train(convolution, *of_convolution, images, labels);
     train(linear, *of_linear, positions, labels);
     check_equal_parameters(convolution, linear, 1e-12);
-    CHECK(distance(linear.parameters().values(), start) > 1e-4);
+    CHECK(distance(linear.parameters().values(), start) > 1e-3);
   }
 }
 
