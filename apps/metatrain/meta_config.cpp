@@ -19,8 +19,9 @@ CommandLineGroup task_group() {
             {"mnist", "fashion-mnist", "synthetic"})},
        training_option("data-dir"),
        {.option = {"hidden", std::string("20"), "sizes of the network's hidden layers"}, .placeholder = "LIST"},
-       {.option =
-            Option{"activation", std::string("sigmoid"), "of the network"}.one_of({"relu", "sigmoid", "tanh", "elu"})},
+       {.option = {"activation", std::string("sigmoid"),
+                   "of the network: relu, sigmoid, tanh, elu; several: trainings take turns"},
+        .placeholder = "LIST"},
        {.option = Option{"batch-size", std::int64_t{128}, "images per batch"}.range(1, 1e6)},
        {.option = Option{"train-samples", std::int64_t{55000}, "use only the first N training images"}.at_least(1)},
        {.option = {"random-scaling", true, "every coordinate has a scale of its own"}, .default_text = "on; dm: off"},

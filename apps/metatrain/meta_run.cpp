@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "apps/metatrain/meta_progress.h"
 #include "apps/training/run_directory.h"
@@ -24,12 +25,19 @@ ImageSet load_images(const MetaConfig& config) {
   return first_images(all, config.run.integer("train-samples"));
 }
 
-std::unique_ptr<Model> make_network(const MetaConfig& config, const ImageSet& images) {
+// One per activation function.
+std::vector<std::unique_ptr<Model>> make_networks(const MetaConfig& config, const ImageSet& images) {
   Options options(model_options("mlp"));
   options.set("hidden", config.run.text("hidden"));
-  options.set("activation", config.run.text("activation"));
   const InputSpec input{images.images.dim(1), images.images.dim(2), images.images.dim(3), 10};
-  return make_model("mlp", input, DType::float32, 0, options);
+  std::vector<std::unique_ptr<Model>> networks;
+  std::istringstream names(config.run.text("activation"));
+  for (std::string name; std::getline(names, name, ',');) {
+    options.set_text("activation", name);
+    networks.push_back(make_model("mlp", input, DType::float32, 0, options));
+  }
+  if (networks.empty()) throw UserError("--activation: none given");
+  return networks;
 }
 
 Json to_json(const MetaState& state) {
@@ -70,11 +78,11 @@ class Run {
   explicit Run(const MetaConfig& config)
       : config_(config),
         images_(load_images(config)),
-        network_(make_network(config, images_)),
+        networks_(make_networks(config, images_)),
         rule_(make_learned_rule(config.rule_name(), config.rule, DType::float32,
                                 static_cast<std::uint64_t>(config.run.integer("seed")))),
-        task_(*network_, images_, config.task()),
-        plain_(*network_, images_, config.plain()),
+        task_(networks_, images_, config.task()),
+        plain_(networks_, images_, config.plain()),
         trainer_(*rule_, task_, plain_, config.training()) {
     if (const std::string& file = config.run.text("init"); !file.empty())
       rule_->load(read_tensor_file(file).tensors, file);
@@ -86,7 +94,7 @@ class Run {
     std::printf(
         "optimizer: %s, %lld weights\ntask: %s, a network of %lld parameters, %lld images\nrun: %s, %lld threads\n",
         config_.rule_name().c_str(), static_cast<long long>(rule_->weights().count()), config_.run.text("task").c_str(),
-        static_cast<long long>(network_->parameters().count()), static_cast<long long>(images_.size()),
+        static_cast<long long>(networks_.front()->parameters().count()), static_cast<long long>(images_.size()),
         directory_->path().c_str(), static_cast<long long>(config_.run.integer("threads")));
     std::fflush(stdout);
   }
@@ -162,7 +170,7 @@ class Run {
   MetaConfig config_;
   std::optional<RunDirectory> directory_;
   ImageSet images_;
-  std::unique_ptr<Model> network_;
+  std::vector<std::unique_ptr<Model>> networks_;
   std::unique_ptr<LearnedRule> rule_;
   Optimizee task_, plain_;
   MetaTrainer trainer_;

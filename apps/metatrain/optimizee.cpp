@@ -15,31 +15,33 @@ constexpr double largest_square = 10;
 
 }  // namespace
 
-Optimizee::Optimizee(Model& model, const ImageSet& data, const OptimizeeOptions& options)
-    : model_(model),
+Optimizee::Optimizee(const std::vector<std::unique_ptr<Model>>& networks, const ImageSet& data,
+                     const OptimizeeOptions& options)
+    : networks_(networks),
       options_(options),
       loader_(data, std::vector<double>(static_cast<std::size_t>(data.images.dim(3)), 0.0),
               std::vector<double>(static_cast<std::size_t>(data.images.dim(3)), 1.0),
               {.batch_size = options.batch_size, .seed = options.seed, .prefetch = false}),
       batches_per_epoch_(data.size() / options.batch_size),  // a last, smaller batch is left out
-      network_(model.parameters().count()),
+      parameters_(networks.front()->parameters().count()),
       convex_(options.convex_combination ? convex_coordinates : 0) {
   ACTGRAD_CHECK(batches_per_epoch_ > 0, "fewer images than a batch");
 }
 
 Tensor Optimizee::start(std::uint64_t number, std::int64_t first_batch) {
+  network_ = networks_[number % networks_.size()].get();
   place(first_batch);
   Random first(options_.seed, Purpose::init, number), scaling(options_.seed, Purpose::scaling, number);
   const auto draw_scale = [&](double range) {
     return options_.random_scaling ? static_cast<float>(std::exp(scaling.uniform(-range, range))) : 1.0f;
   };
-  scale_.resize(static_cast<std::size_t>(network_ + convex_));
+  scale_.resize(static_cast<std::size_t>(parameters_ + convex_));
   target_.resize(static_cast<std::size_t>(convex_));
-  Tensor w = Tensor::zeros({network_ + convex_}, DType::float32);
-  for (std::int64_t i = 0; i < network_ + convex_; ++i) {
+  Tensor w = Tensor::zeros({parameters_ + convex_}, DType::float32);
+  for (std::int64_t i = 0; i < parameters_ + convex_; ++i) {
     float& c = scale_[static_cast<std::size_t>(i)];
-    c = draw_scale(i < network_ ? network_range : convex_range);
-    if (i < network_) w.data<float>()[i] = static_cast<float>(0.1 * first.normal()) / c;
+    c = draw_scale(i < parameters_ ? network_range : convex_range);
+    if (i < parameters_) w.data<float>()[i] = static_cast<float>(0.1 * first.normal()) / c;
   }
   for (float& a : target_) a = static_cast<float>(scaling.uniform(-1, 1));
   return w;
@@ -49,10 +51,10 @@ double Optimizee::operator()(const Tensor& w, Tensor& g) {
   Batch batch;
   next_batch(batch);
   write_parameters(w);
-  ParameterSet& parameters = model_.parameters();
+  ParameterSet& parameters = network_->parameters();
   Tape tape;
   Pass pass{.tape = &tape, .training = true};
-  const Loss loss = cross_entropy(pass, model_.forward(pass, batch.x), batch.labels);
+  const Loss loss = cross_entropy(pass, network_->forward(pass, batch.x), batch.labels);
   parameters.clear_gradients();
   tape.backward({loss.seed});
 
@@ -64,7 +66,7 @@ double Optimizee::operator()(const Tensor& w, Tensor& g) {
     to += parameter->numel();
     c += parameter->numel();
   }
-  return loss.mean() + add_convex(w.data<float>() + network_, to);
+  return loss.mean() + add_convex(w.data<float>() + parameters_, to);
 }
 
 double Optimizee::mean_loss(const Tensor& w, std::int64_t first_batch, std::int64_t batches) {
@@ -75,7 +77,7 @@ double Optimizee::mean_loss(const Tensor& w, std::int64_t first_batch, std::int6
     Batch batch;
     next_batch(batch);
     Pass pass;
-    sum += cross_entropy(pass, model_.forward(pass, batch.x), batch.labels).mean();
+    sum += cross_entropy(pass, network_->forward(pass, batch.x), batch.labels).mean();
   }
   return sum / static_cast<double>(batches);
 }
@@ -93,7 +95,7 @@ void Optimizee::next_batch(Batch& batch) {
 
 void Optimizee::write_parameters(const Tensor& w) {
   const float *from = w.data<float>(), *c = scale_.data();
-  for (const Parameter* parameter : model_.parameters().list()) {
+  for (const Parameter* parameter : network_->parameters().list()) {
     float* to = parameter->value().data<float>();
     for (std::int64_t i = 0; i < parameter->numel(); ++i) to[i] = from[i] * c[i];
     from += parameter->numel();
@@ -105,7 +107,7 @@ void Optimizee::write_parameters(const Tensor& w) {
 double Optimizee::add_convex(const float* z, float* g) const {
   double sum = 0;
   for (std::int64_t i = 0; i < convex_; ++i) {
-    const double c = static_cast<double>(scale_[static_cast<std::size_t>(network_ + i)]);
+    const double c = static_cast<double>(scale_[static_cast<std::size_t>(parameters_ + i)]);
     const double distance = static_cast<double>(z[i]) * c - static_cast<double>(target_[static_cast<std::size_t>(i)]);
     const double square = distance * distance;
     sum += std::min(square, largest_square);

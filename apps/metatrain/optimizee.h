@@ -20,11 +20,12 @@ struct OptimizeeOptions {
 // so that coordinates of all sizes and curvatures occur ("Learning gradient descent", Lv, Jiang and Li 2017).
 class Optimizee {
  public:
-  // `data`: pixels become numbers in [0, 1]. Both must outlive this. On the CPU, float32.
-  Optimizee(Model& model, const ImageSet& data, const OptimizeeOptions& options);
+  // `networks`: at least one; all with parameters of the same shapes. `data`: pixels become numbers in [0, 1]. Both
+  // must outlive this. On the CPU, float32.
+  Optimizee(const std::vector<std::unique_ptr<Model>>& networks, const ImageSet& data, const OptimizeeOptions& options);
 
-  // A fresh start, drawn from (seed, `number`): θ ~ N(0, 0.1²), biases too; z = 0; new c and a. Batches come from
-  // number `first_batch` on, of an endless sequence of epochs.
+  // A fresh start, of the network whose turn it is, drawn from (seed, `number`): θ ~ N(0, 0.1²), biases too; z = 0; new
+  // c and a. Batches come from number `first_batch` on, of an endless sequence of epochs.
   Tensor start(std::uint64_t number, std::int64_t first_batch);
   // The loss at w on the next batch, and its gradient.
   double operator()(const Tensor& w, Tensor& g);
@@ -39,12 +40,13 @@ class Optimizee {
   void write_parameters(const Tensor& w);
   double add_convex(const float* z, float* g) const;
 
-  Model& model_;
+  const std::vector<std::unique_ptr<Model>>& networks_;
   OptimizeeOptions options_;
   Loader loader_;
   std::int64_t batches_per_epoch_, position_ = 0;
-  std::int64_t network_ = 0, convex_ = 0;  // coordinates of each part
-  std::vector<float> scale_, target_;      // c; a
+  std::int64_t parameters_ = 0, convex_ = 0;  // coordinates of each part
+  Model* network_ = nullptr;                  // of the last start
+  std::vector<float> scale_, target_;         // c; a
 };
 
 }  // namespace actgrad

@@ -82,6 +82,22 @@ TEST_CASE("a meta-training that was stopped between two epochs' ends goes on bit
   CHECK(losses(folder, "stopped") == losses(folder, "whole"));
 }
 
+TEST_CASE("trainings take turns with the activation functions of a list") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  const auto trained = [&](const std::string& activations) {
+    REQUIRE(run("metatrain", small + " --epochs 1 --activation " + activations + " --out " + activations, here).code ==
+            0);
+    return losses(folder, activations);
+  };
+  const std::string relu = trained("relu"), both = trained("relu,tanh");
+  CHECK(trained("relu,relu") == relu);
+  CHECK(both != relu);
+  REQUIRE(run("metatrain", "--resume relu,tanh --epochs 2", here).code == 0);
+  REQUIRE(run("metatrain", small + " --epochs 2 --activation relu,tanh --out whole", here).code == 0);
+  CHECK(weights(folder, "relu,tanh") == weights(folder, "whole"));
+}
+
 TEST_CASE("metatrain refuses what makes no sense, in one line") {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& options, const std::string& part) {
@@ -95,6 +111,7 @@ TEST_CASE("metatrain refuses what makes no sense, in one line") {
   refused("--optimizer adam", "optimizer");
   refused("--candidats 3", "candidates");
   refused(small + " --segment 3", "segment");
+  refused(small + " --activation relu,swish", "'swish'");
   refused("--task mnist --data-dir nowhere", "get_data mnist");
   refused("--resume nowhere", "nowhere");
   refused(small + " --init nowhere.safetensors", "nowhere.safetensors");
