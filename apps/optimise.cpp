@@ -35,7 +35,7 @@ int list(const std::string& what) {
   if (what == "tasks")
     for (const Task& task : tasks()) std::printf("%-22s%s\n", task.name.c_str(), task.help.c_str());
   else if (what == "optimizers")
-    for (const std::string& name : all_optimizer_names())
+    for (const std::string& name : optimizer_names())
       std::printf("%-16s%s\n", name.c_str(), optimizer_help(name).c_str());
   else
     throw UserError("--list: " + unknown_name("value", what, {"tasks", "optimizers"}));

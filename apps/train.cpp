@@ -43,7 +43,7 @@ int list(const std::string& what) {
     return 0;
   };
   if (what == "models") return print(model_names(), model_help);
-  if (what == "optimizers") return print(all_optimizer_names(), optimizer_help);
+  if (what == "optimizers") return print(optimizer_names(), optimizer_help);
   if (what == "data") return print(dataset_names(), dataset_help);
   throw UserError("--list: " + unknown_name("value", what, {"models", "optimizers", "data"}));
 }

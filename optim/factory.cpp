@@ -21,7 +21,6 @@ struct Entry {
   std::string name, help;
   OptionTable options;
   std::function<std::unique_ptr<Optimizer>(Model&, const Options&)> make;
-  bool complete = true;  // else it needs an option that has no default
 };
 
 template <class O, class... Arguments>
@@ -55,10 +54,10 @@ Entry sam_entry() {
 }
 
 Entry learned_entry(const std::string& rule) {
-  return {
-      rule, "learned: " + learned_rule_help(rule), LearnedOptimizer::options(rule),
-      [rule](Model& model, const Options& options) { return std::make_unique<LearnedOptimizer>(model, options, rule); },
-      LearnedOptimizer::has_weights(rule)};
+  return {rule, "learned: " + learned_rule_help(rule), LearnedOptimizer::options(rule),
+          [rule](Model& model, const Options& options) {
+            return std::make_unique<LearnedOptimizer>(model, options, rule);
+          }};
 }
 
 const std::vector<Entry>& entries() {
@@ -83,19 +82,12 @@ const std::vector<Entry>& entries() {
 const Entry& entry(const std::string& name) {
   for (const Entry& candidate : entries())
     if (candidate.name == name) return candidate;
-  throw UserError(unknown_name("optimizer", name, all_optimizer_names()));
+  throw UserError(unknown_name("optimizer", name, optimizer_names()));
 }
 
 }  // namespace
 
 std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
-  for (const Entry& candidate : entries())
-    if (candidate.complete) names.push_back(candidate.name);
-  return names;
-}
-
-std::vector<std::string> all_optimizer_names() {
   std::vector<std::string> names;
   for (const Entry& candidate : entries()) names.push_back(candidate.name);
   return names;

@@ -131,10 +131,7 @@ Layer& state_of(std::vector<Layer>& layers, const WeightedLayer& layer) {
   ACTGRAD_CHECK(false, layer.name() + " does not belong to the model");
 }
 
-// sgd, adam, adamw, … The learned ones whose weights do not come with the library are left out: all_optimizer_names()
-// has those too, and they need the option weights.
-std::vector<std::string> optimizer_names();
-std::vector<std::string> all_optimizer_names();
+std::vector<std::string> optimizer_names();           // sgd, adam, adamw, …
 std::string optimizer_help(const std::string& name);  // one line
 // The options of an optimizer; of one that is made around another, such as SAM, also those of its base: `base`, or what
 // the option base-optim is by default. Throws UserError for unknown names.

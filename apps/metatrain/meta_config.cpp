@@ -135,7 +135,7 @@ GivenOptions MetaConfig::values() const {
 std::map<std::string, std::string> MetaConfig::identity() const {
   std::map<std::string, std::string> identity;
   for (const GivenOption& value : values())
-    if (!may_change(value.name)) identity[value.name] = value.text;
+    if (!may_change(value.name) && value.name != "init") identity[value.name] = value.text;
   return identity;
 }
 

@@ -20,7 +20,8 @@ struct MetaConfig {
 
   // Every option, in the order of the tables.
   GivenOptions values() const;
-  // Those that decide the result; not the number of epochs, which may change on resuming.
+  // Those that decide how a run goes on; not the number of epochs, which may change on resuming, nor the file that it
+  // began with, which may be gone by then.
   std::map<std::string, std::string> identity() const;
   std::string to_json() const;  // config.json
 };

@@ -83,8 +83,11 @@ class Run {
                                 static_cast<std::uint64_t>(config.run.integer("seed")))),
         task_(networks_, images_, config.task()),
         plain_(networks_, images_, config.plain()),
-        trainer_(*rule_, task_, plain_, config.training()) {
-    if (const std::string& file = config.run.text("init"); !file.empty())
+        trainer_(*rule_, task_, plain_, config.training()) {}
+
+  // The weights that --init names, if it does.
+  void initialise() {
+    if (const std::string& file = config_.run.text("init"); !file.empty())
       rule_->load(read_tensor_file(file).tensors, file);
   }
 
@@ -182,6 +185,7 @@ MetaOutcome start_meta_run(const MetaConfig& config) {
   kernels::set_threads(static_cast<int>(config.run.integer("threads")));
   catch_stop_signals();
   Run run(config);
+  run.initialise();
   run.use(
       RunDirectory::create(config.run.text("out"), "metatrain-" + config.rule_name() + "-" + config.run.text("task")));
   return run.train();

@@ -15,7 +15,7 @@ OptionTable descent_options(const std::string& optimizer, const std::string& bas
 
 class Descent {
  public:
-  // The optimizer, one of all_optimizer_names(), in its first state. The problem must outlive this. Throws UserError
+  // The optimizer, one of optimizer_names(), in its first state. The problem must outlive this. Throws UserError
   // when the weights of a learned optimizer cannot be read.
   Descent(const std::string& optimizer, const Options& options, Problem& problem);
   // One step on the problem's next batch; returns the loss before it.

@@ -37,8 +37,7 @@ CommandLineGroup task_group() {
 }
 
 CommandLineGroup optimizer_group() {
-  return {"Optimizer",
-          {{.option = {"optim", std::string("adam"), joined(all_optimizer_names())}, .placeholder = "NAME"}}};
+  return {"Optimizer", {{.option = {"optim", std::string("adam"), joined(optimizer_names())}, .placeholder = "NAME"}}};
 }
 
 CommandLineGroup run_group() {
@@ -54,7 +53,7 @@ OptionTable own_options(const std::string& optimizer) {
 
 // The optimizer's table; of one that is made around another, such as SAM, with that one's.
 OptionTable table_of(const std::string& optimizer, const GivenOptions& given) {
-  const std::vector<std::string> known = all_optimizer_names();
+  const std::vector<std::string> known = optimizer_names();
   if (std::find(known.begin(), known.end(), optimizer) == known.end())
     throw UserError(unknown_name("optimizer", optimizer, known));
   const std::string* base = find_given(given, "base-optim");
@@ -108,7 +107,7 @@ OptionTable optimise_run_options() {
 
 std::vector<CommandLineGroup> optimise_option_groups() {
   CommandLineGroup optimizer = optimizer_group();
-  for (CommandLineOption& option : merged_options(all_optimizer_names(), own_options)) {
+  for (CommandLineOption& option : merged_options(optimizer_names(), own_options)) {
     if (option.option.name == "lr")
       option.default_text = "adam: tuned for the task, where that was done; " + option.default_text;
     if (option.option.name == "weight-decay") option.default_text = "0";

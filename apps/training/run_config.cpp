@@ -66,7 +66,7 @@ void place(RunConfig& config, const GivenOption& value, bool model_changed, bool
   const std::string& name = value.name;
   if (config.run.contains(name)) {
     config.run.set_text(name, value.text);
-  } else if (belongs_to_any(name, all_optimizer_names(), own_optimizer_options)) {
+  } else if (belongs_to_any(name, optimizer_names(), own_optimizer_options)) {
     if (optimizer_changed) return;
     if (!config.optimizer.contains(name))
       throw UserError("--" + name + ": " + config.optimizer_name() +
@@ -203,7 +203,7 @@ std::string RunConfig::to_json() const {
 RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   const std::string model = chosen("model", given, file), optimizer = chosen("optim", given, file);
   refuse_unknown("model", model, model_names());
-  refuse_unknown("optimizer", optimizer, all_optimizer_names());
+  refuse_unknown("optimizer", optimizer, optimizer_names());
   const std::string base = base_optimizer(optimizer, given, file);
   RunConfig config{
       Options(run_options()), Options(model_options(model)), Options(optimizer_options(optimizer, base)), {}};

@@ -32,7 +32,7 @@ CommandLineGroup model_group() {
 CommandLineGroup optimizer_group() {
   return {
       "Optimizer",
-      {{.option = {"optim", std::string("adaact"), joined(all_optimizer_names())}, .placeholder = "NAME"},
+      {{.option = {"optim", std::string("adaact"), joined(optimizer_names())}, .placeholder = "NAME"},
        {.option = Option{"schedule", std::string("cosine"), "learning rate over the epochs"}.one_of(
             {"cosine", "constant", "multistep"}),
         .aliases = {"lr-scheduler"},
@@ -180,7 +180,7 @@ std::vector<CommandLineGroup> training_option_groups() {
   for (CommandLineGroup& group : groups) {
     std::vector<CommandLineOption> more;
     if (group.title == "Model") more = merged_options(model_names(), model_options);
-    if (group.title == "Optimizer") more = merged_options(all_optimizer_names(), own_optimizer_options);
+    if (group.title == "Optimizer") more = merged_options(optimizer_names(), own_optimizer_options);
     group.options.insert(group.options.begin() + 1, more.begin(), more.end());
   }
   return groups;

@@ -8,16 +8,10 @@
 namespace actgrad {
 namespace {
 
-std::string_view shipped_weights(const std::string& rule) {
-  return embedded::learned_weights(rule + ".safetensors");
-}
-
 TensorFile read_weights(const std::string& rule, const std::string& path) {
   if (!path.empty()) return read_tensor_file(path);
-  if (!LearnedOptimizer::has_weights(rule))
-    throw UserError("--optim " + rule + ": no weights come with the library; learn some (metatrain --optimizer " +
-                    rule + ") and name their file (--weights FILE)");
-  return decode_tensor_file(std::string(shipped_weights(rule)), "the library's weights of " + rule);
+  const std::string_view shipped = embedded::learned_weights(rule + ".safetensors");
+  return decode_tensor_file(std::string(shipped), "the library's weights of " + rule);
 }
 
 // The rule that a file of metatrain holds, in the reading that it was learned in.
@@ -51,10 +45,6 @@ std::string learned_weights_id(const std::string& rule, const std::string& path)
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(id));
   return text;
-}
-
-bool LearnedOptimizer::has_weights(const std::string& rule) {
-  return shipped_weights(rule).data() != nullptr;
 }
 
 OptionTable LearnedOptimizer::options(const std::string& rule) {

@@ -15,7 +15,6 @@ std::string learned_weights_id(const std::string& rule, const std::string& path)
 class LearnedOptimizer final : public Optimizer {
  public:
   static OptionTable options(const std::string& rule);
-  static bool has_weights(const std::string& rule);  // whether some come with the library
   LearnedOptimizer(Model& model, const Options& options, const std::string& rule);
   void prepare(double lr) override;
   void update() override;

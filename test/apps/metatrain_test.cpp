@@ -1,6 +1,7 @@
 // The program metatrain, on the synthetic task, with tiny networks.
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <sstream>
 
 #include "test/apps/program.h"
@@ -27,6 +28,15 @@ std::string losses(const TemporaryFolder& folder, const std::string& run) {
     text += row.substr(0, end) + "\n";
   }
   return text;
+}
+
+// The last epoch's, as it is written.
+std::string final_loss(const TemporaryFolder& folder, const std::string& run) {
+  std::istringstream rows(losses(folder, run));
+  std::string row, last;
+  while (std::getline(rows, row)) last = row;
+  last.pop_back();
+  return last.substr(last.rfind(',') + 1);
 }
 
 }  // namespace
@@ -80,6 +90,22 @@ TEST_CASE("a meta-training that was stopped between two epochs' ends goes on bit
   if (program.wait().code == 128 + SIGINT) REQUIRE(run("metatrain", "--resume stopped", here).code == 0);
   CHECK(weights(folder, "stopped") == weights(folder, "whole"));
   CHECK(losses(folder, "stopped") == losses(folder, "whole"));
+}
+
+TEST_CASE("a meta-training begins with the weights of a file, and goes on without it") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  REQUIRE(run("metatrain", small + " --epochs 1 --out first", here).code == 0);
+  const std::string more = small + " --meta-lr 0 --init begin.safetensors";
+  std::filesystem::copy(folder.file("first/best.safetensors"), folder.file("begin.safetensors"));
+  REQUIRE(run("metatrain", more + " --epochs 1 --out second", here).code == 0);
+  std::filesystem::remove(folder.file("begin.safetensors"));
+  const Result resumed = run("metatrain", "--resume second --epochs 2", here);
+  INFO(resumed.err);
+  CHECK(resumed.code == 0);
+  CHECK(run("metatrain", "--resume second --init first/best.safetensors", here).code == 2);
+  // A rate of zero leaves the weights as they were.
+  CHECK(final_loss(folder, "second") == final_loss(folder, "first"));
 }
 
 TEST_CASE("trainings take turns with the activation functions of a list") {

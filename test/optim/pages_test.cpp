@@ -31,7 +31,7 @@ std::string row_of(const Option& option) {
 }  // namespace
 
 TEST_CASE("every optimizer's page has its options, with their defaults and sources") {
-  for (const std::string& name : all_optimizer_names()) {
+  for (const std::string& name : optimizer_names()) {
     const bool baseline = name == "rnnprop" || name == "dm";
     const std::string page = name == "adamw" ? "adam" : baseline ? "learned_baselines" : name;
     const std::multiset<std::string> rows = rows_of(page);
