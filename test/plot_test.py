@@ -31,7 +31,7 @@ import pandas
 
 import actgrad_runs
 import run_generator as generator
-from plots import activation_bars, stability, style, twins
+from plots import activation_bars, loss_curves, stability, style, twins
 from plots.experiment import Experiment, mean_and_error
 
 loader = importlib.machinery.SourceFileLoader("plot", str(ROOT / "scripts/plot"))
@@ -396,6 +396,27 @@ class Figures(Case):
         curves = [group.curve("test_accuracy")["mean"] for group in Experiment(folder).groups]
         self.assertAlmostEqual(table["distance_to_SGD"].iloc[0], (curves[0] - curves[-1]).abs().mean(), 3)
         self.assertEqual(table["distance_to_SGD"].iloc[-1], 0)
+
+
+class LongCurves(unittest.TestCase):
+    @staticmethod
+    def curve(steps):
+        step = numpy.arange(steps)
+        return pandas.DataFrame({"step": step, "mean": 2.0 * step, "se": 0.5, "n": 3})
+
+    def test_means_over_windows(self):
+        whole = self.curve(10007)
+        window = loss_curves.window_of(whole)
+        self.assertEqual(window, 50)
+        means = loss_curves.window_means(whole, window)
+        self.assertEqual(len(means), 201)
+        self.assertEqual(list(means.iloc[1]), [74.5, 149.0, 0.5, 3])
+        self.assertEqual(means["step"].iloc[-1], 10003)  # of the seven that remain
+
+    def test_a_short_curve_stays(self):
+        whole = self.curve(1000)
+        self.assertEqual(loss_curves.window_of(whole), 1)
+        self.assertIs(loss_curves.window_means(whole, 1), whole)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from . import style
 from .accuracy_curves import mark_paper
 from .experiment import Picture, fact
 
+MOST_POINTS = 200  # of a long curve, of which more would hide each other's noise
 LOWEST = 0.5  # of a mean: a band that reached zero would have no place on a logarithmic axis
 
 
@@ -20,10 +21,12 @@ def draw(experiment):
     looks = dict(zip(names, style.looks(names.values())))
     figure, axes, place = style.panels(len(panels), min(len(panels), 4), 2.2, legend=names)
     papers = experiment.scale == "full" and any(marked(group) for group in experiment.groups)
-    tables, facts = [], {}
+    tables, facts, window = [], {}, 1
     for panel, (title, curves) in zip(axes, panels.items()):
         for name, group in reversed(curves.items()):  # the first one is drawn last: above the others
-            curve = mean_curve(group)
+            whole = mean_curve(group)
+            window = window_of(whole)
+            curve = window_means(whole, window)
             error = curve["se"].fillna(0)
             low = numpy.maximum(curve["mean"] - error, LOWEST * curve["mean"])
             style.line_with_band(panel, curve["step"], curve["mean"], low, curve["mean"] + error, **looks[name])
@@ -31,7 +34,7 @@ def draw(experiment):
                 mark_paper(panel, group.paper["mean"], looks[name])
             label = f"{name}, {title}"
             tables.insert(0, curve.assign(group=label)[["group", "step", "mean", "se", "n"]])
-            last = curve.iloc[-1]
+            last = whole.iloc[-1]
             facts[f"loss at the last step: {label}"] = fact(last["mean"], last["n"], se=last["se"])
         panel.set(title=title, xlabel="step", yscale="log", xlim=(0, None))
         style.in_thousands(panel.xaxis)
@@ -39,9 +42,23 @@ def draw(experiment):
     axes[0].set_ylabel("loss")
     style.legend(place, list(looks), looks.values())
     starts = sorted({int(table["n"].iloc[-1]) for table in tables})
-    note = f"mean loss before each step over {' or '.join(map(str, starts))} starts; band: standard error"
+    many = f"mean over {' or '.join(map(str, starts))} starts; band: standard error" if starts != [1] else "one start"
+    note = ("loss before each step" if window == 1 else f"loss, means of {window} steps") + ", " + many
     style.label_figure(figure, experiment, note + "; triangle: the paper's value" * papers)
     return Picture(figure, {"": pandas.concat(tables, ignore_index=True)}, facts)
+
+
+def window_of(curve):
+    """Over how many steps means are taken: one, if the curve is short."""
+    return max(1, len(curve) // MOST_POINTS) if len(curve) > 5 * MOST_POINTS else 1
+
+
+def window_means(curve, window):
+    """The same with means over so many steps, in the middle of which each stands."""
+    if window == 1:
+        return curve
+    means = curve.groupby(numpy.arange(len(curve)) // window).mean()
+    return means.assign(n=means["n"].round().astype(int))
 
 
 def value_of(group, name):
