@@ -2,6 +2,7 @@
 // says for a parameter with weight decay and for one without.
 #include "optim/optimizer.h"
 #include "test/operation_case.h"
+#include "test/optim/golden_network.h"
 
 using namespace actgrad;
 
@@ -49,6 +50,7 @@ std::unique_ptr<Model> trained(const std::string& optimizer_name, const Options&
 }  // namespace
 
 TEST_CASE("without decay-1d, weights decay and vectors move as with weight decay 0") {
+  const test::OneThread one_thread;
   const std::size_t skip = GENERATE(std::size_t{0}, std::size_t{4}, std::size_t{1000});
   for (const std::string& name : optimizer_names()) {
     CAPTURE(name, skip);
