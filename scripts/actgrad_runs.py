@@ -67,7 +67,8 @@ class Run:
     def statistics(self):
         """Names of what was recorded beside the metrics: its CSV files that have a header, without their ending."""
         found = {file.relative_to(self.directory).with_suffix("").as_posix() for file in self.directory.rglob("*.csv")}
-        return sorted(name for name in found - {"metrics"} if not name.startswith("activation_covariance/epoch"))
+        unlisted = ("activation_covariance/epoch", "condensed/")  # matrices; what scripts/plot makes of the others
+        return sorted(name for name in found - {"metrics"} if not name.startswith(unlisted))
 
     def statistic(self, name, columns=None):
         """A recorded statistic, e.g. "activation_variance": a row per step or per epoch; all or the given columns."""

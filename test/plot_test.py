@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ import pandas
 
 import actgrad_runs
 import run_generator as generator
-from plots import activation_bars, loss_curves, stability, style, twins
+from plots import activation_bars, condensed, loss_curves, stability, style, twins
 from plots.experiment import Experiment, mean_and_error
 
 loader = importlib.machinery.SourceFileLoader("plot", str(ROOT / "scripts/plot"))
@@ -264,7 +265,7 @@ class Figures(Case):
         self.assertEqual(facts["smallest variance: fc1"]["value"], "AdaAct")
         theirs = [run["fc1 mean"] for run in self.variances("f-1")]
         share = numpy.mean([(a < b).mean() for a, b in zip(ours, theirs)])  # Adam's are larger still
-        self.assertAlmostEqual(facts["share of steps with AdaAct smallest: fc1"]["value"], share, 5)
+        self.assertAlmostEqual(facts["share of the training with AdaAct smallest: fc1"]["value"], share, 5)
 
     def test_activation_series(self):
         for name, picture in (("f4", {"band": "units"}), ("f8", {"layers_mean": True})):
@@ -334,9 +335,16 @@ class Figures(Case):
                           for run, twin in pairs], [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
 
     def test_last_rise(self):
-        self.assertEqual(stability.last_rise(numpy.array([1, -1, 2, 0, -1])), 4)
-        self.assertEqual(stability.last_rise(numpy.array([-1, -1])), 1)
-        self.assertIsNone(stability.last_rise(numpy.array([-1, 1e-9])))
+        def last_rise(*increases):
+            rows = {"epoch": 1, "step": range(1, len(increases) + 2), "lr": 0.1, "rate change": 0.0}
+            table = pandas.DataFrame(rows | {"rate increase": [numpy.nan, *increases]})
+            for column in ("rate increase", "rate change"):
+                table[f"{column} without lr"] = table[column]
+            return stability.last_rise(condensed.parts_of_rates(table))
+
+        self.assertEqual(last_rise(1, -1, 2, 0, -1), 4)
+        self.assertEqual(last_rise(-1, -1), 1)
+        self.assertIsNone(last_rise(-1, 1e-9))
 
     def test_accuracy_curves_in_panels(self):
         groups = [({"setting": setting, "optimizer": name}, {"optim": name.lower(), "end": end})
@@ -396,6 +404,72 @@ class Figures(Case):
         curves = [group.curve("test_accuracy")["mean"] for group in Experiment(folder).groups]
         self.assertAlmostEqual(table["distance_to_SGD"].iloc[0], (curves[0] - curves[-1]).abs().mean(), 3)
         self.assertEqual(table["distance_to_SGD"].iloc[-1], 0)
+
+
+class Collected(Case):
+    def collect(self, *arguments):
+        return subprocess.run([sys.executable, str(ROOT / "scripts/collect_results"), *map(str, arguments)],
+                              capture_output=True, text=True)
+
+    def test_pictures_of_collected_runs_are_those_of_the_runs(self):
+        recorded = ["activation-variance", "effective-rates", "preconditioner", "weights", "activation-covariance"]
+        twins_of = [({"data": data}, {"optim": "adaact", "replace_example": example})
+                    for data, example in (("S", -1), ("S'", 7))]
+        for name, kind, groups in (("bars", "activation-bars", cells("AdaAct", "SGD")),
+                                   ("series", "activation-series", cells("AdaAct", "SGD")),
+                                   ("stability", "stability", twins_of)):
+            # More steps than parts: what is kept is not what was recorded.
+            self.drawn_with_table(generator.write_experiment(self.out, name, {"kind": kind}, groups, epochs=3,
+                                                             steps=150, record=recorded))
+        results, again = self.out / "results", self.out / "again"
+        for _ in range(2):
+            self.assertEqual(self.collect(self.out, results).returncode, 0)
+        self.assertEqual(self.collect("--restore", again, results).stdout, f"12 runs unpacked into {again / 'runs'}\n")
+        self.assertEqual(self.collect("--restore", again, results).stdout, f"0 runs unpacked into {again / 'runs'}\n")
+        self.assertEqual(list(again.rglob("*.safetensors")), [])
+        for folder in (self.out / name for name in ("bars", "series", "stability")):
+            shutil.copytree(folder, again / folder.name, ignore=shutil.ignore_patterns(f"{folder.name}*"))
+            self.drawn(again / folder.name)
+            for file in folder.glob(f"{folder.name}*"):
+                if file.suffix == ".svg":
+                    continue
+                self.assertEqual(file.read_bytes(), (results / folder.name / file.name).read_bytes(), file.name)
+                if file.suffix == ".json":
+                    self.assert_same_facts(file, again / folder.name / file.name)
+                else:
+                    self.assertEqual(file.read_bytes(), (again / folder.name / file.name).read_bytes(), file.name)
+
+        # What was collected before stays when the next collection comes from another folder, or from what was restored.
+        before = (results / "runs.tar.xz").read_bytes()
+        self.assertEqual(self.collect(again, results).returncode, 0)
+        self.assertEqual((results / "runs.tar.xz").read_bytes(), before)
+        shutil.rmtree(again / "stability")
+        shutil.rmtree(again / "bars")
+        self.assertIn("12 runs", self.collect(again, results).stdout)
+
+    def assert_same_facts(self, file, other):
+        """Up to the rounding of what was kept."""
+        ours, theirs = (json.loads(one.read_text())["facts"] for one in (file, other))
+        self.assertEqual(ours.keys(), theirs.keys())
+        for key, entry in ours.items():
+            for name, value in entry.items():
+                if isinstance(value, float):
+                    self.assertAlmostEqual(value, theirs[key][name], delta=1e-6 * abs(value) + 1e-9, msg=key)
+                else:
+                    self.assertEqual(value, theirs[key][name], key)
+
+    def drawn_with_table(self, folder):
+        self.drawn(folder)
+        for name in ("table.md", "table.csv"):
+            (folder / name).write_text("a table\n1\n")
+
+    def test_mistakes_are_said_in_one_line(self):
+        (self.out / "runs.tar.xz").write_bytes(b"no archive")
+        for arguments in ([], ["--what"], [self.out / "nowhere"], ["--restore", self.out, self.out / "nowhere"],
+                          ["--restore", self.out, self.out]):
+            result = self.collect(*arguments)
+            self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1), result.stderr)
+        self.assertEqual([file.name for file in self.out.iterdir()], ["runs.tar.xz"])
 
 
 class LongCurves(unittest.TestCase):

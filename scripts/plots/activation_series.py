@@ -5,7 +5,6 @@ import numpy
 from . import style, variance
 from .experiment import Picture, fact
 
-POINTS = 500
 NOTHING = 1e-30  # what a variance of 0 is drawn as
 
 
@@ -32,9 +31,10 @@ def draw_layers(experiment, names, with_units):
     looks = style.looks(experiment.groups)
     for group, look in zip(experiment.groups, looks):
         for panel, layer in zip(axes, names):
-            draw_series(panel, variance.series(group, layer, "mean"), look, with_units and layer_bounds(group, layer))
+            bounds = with_units and layer_bounds(group, layer)
+            draw_series(panel, variance.iterations(group), variance.series(group, layer, "mean"), look, bounds)
         if len(titles) > len(names):
-            draw_series(axes[-1], variance.layers_mean(group, names), look, None)
+            draw_series(axes[-1], variance.iterations(group), variance.layers_mean(group, names), look, None)
     label_panels(axes, titles, columns, ["activation variance"] * len(titles))
     for panel in axes:
         panel.set_ylim(visible_range([panel]))
@@ -51,7 +51,8 @@ def draw_unit_ranges(experiment, names, _):
     figure, axes = style.panels(rows * columns, columns, height=1.45)
     for row, (group, look) in enumerate(zip(experiment.groups, style.looks(experiment.groups))):
         for panel, layer in zip(axes[row * columns:], names):
-            draw_series(panel, variance.series(group, layer, "mean"), look, layer_bounds(group, layer))
+            means, bounds = variance.series(group, layer, "mean"), layer_bounds(group, layer)
+            draw_series(panel, variance.iterations(group), means, look, bounds)
     labels = [experiment.legend_label(group) for group in experiment.groups for _ in names]
     label_panels(axes, [f"input of {name}" for name in names] + [""] * (rows - 1) * columns, columns, labels)
     for column in range(columns):
@@ -73,22 +74,17 @@ def label_panels(axes, titles, columns, labels):
 
 
 def layer_bounds(group, layer):
-    """(smallest, largest) unit at each step, over the runs."""
+    """(smallest, largest) unit in each part, over the runs."""
     return variance.series(group, layer, "smallest").min(axis=0), variance.series(group, layer, "largest").max(axis=0)
 
 
-def draw_series(axes, runs, look, bounds):
-    """runs (runs, steps): their mean, in a band of the given bounds or else of the single runs, each smoothed alike."""
-    steps, mean = variance.thinned(runs.mean(axis=0), POINTS, numpy.mean)
-    if bounds:
-        _, low = variance.thinned(bounds[0], POINTS, numpy.min)
-        _, high = variance.thinned(bounds[1], POINTS, numpy.max)
-    else:
-        smooth = [variance.thinned(run, POINTS, numpy.mean)[1] for run in runs]
-        low, high = numpy.min(smooth, axis=0), numpy.max(smooth, axis=0)
+def draw_series(axes, iterations, runs, look, bounds):
+    """runs (runs, parts): their mean, in a band of the given bounds or else of the single runs."""
+    low, high = bounds or (runs.min(axis=0), runs.max(axis=0))
     # A unit that is dead in a batch has variance 0, which a logarithmic axis cannot show: the band then goes down to
     # its edge.
-    style.line_with_band(axes, steps, mean, numpy.maximum(low, NOTHING), high, **(look | {"linewidth": 0.9}))
+    style.line_with_band(axes, iterations, runs.mean(axis=0), numpy.maximum(low, NOTHING), high,
+                         **(look | {"linewidth": 0.9}))
 
 
 def visible_range(panels):
@@ -113,7 +109,7 @@ def bounds_facts(experiment, names):
             tenth = max(1, len(means) // 10)
             facts[f"largest unit: {name}"] = fact(largest.max(), group.n)
             facts[f"smallest unit: {name}"] = fact(smallest.min(), group.n)
-            facts[f"share of steps with a unit at 0: {name}"] = fact((smallest == 0).mean(), group.n)
-            facts[f"mean of the last tenth of steps / of the tenth before: {name}"] = fact(
+            facts[f"share of steps with a unit at 0: {name}"] = fact(variance.dead_share(group, layer), group.n)
+            facts[f"mean of the last tenth / of the tenth before: {name}"] = fact(
                 means[-tenth:].mean() / means[-2 * tenth:-tenth].mean() if len(means) > 1 else numpy.nan, group.n)
     return facts

@@ -14,7 +14,7 @@ SHARES = "activation_covariance/diagonal_share"
 
 def draw(experiment):
     group = experiment.groups[0]
-    seed = min(group.runs)
+    seed = first_with_matrices(group)
     run = group.runs[seed]
     shares = run.statistic(SHARES)
     epochs, layers = list(shares["epoch"].unique()), list(shares["layer"].unique())
@@ -42,6 +42,14 @@ def draw(experiment):
     style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); {what}")
     table = all_shares(experiment)
     return Picture(figure, {"": table}, share_facts(experiment, table))
+
+
+def first_with_matrices(group):
+    """The lowest seed whose run still has the matrices themselves, of which scripts/collect_results keeps the shares."""
+    seeds = [seed for seed in sorted(group.runs) if list(group.runs[seed].directory.glob("activation_covariance/epoch*"))]
+    if not seeds:
+        raise RunError("no run has its activations' covariance matrices: condensed runs do not keep them")
+    return seeds[0]
 
 
 def heat_map(axes, matrix):

@@ -6,20 +6,17 @@ Twins are two trainings of the same seed and options whose data differ in one ex
 import numpy
 import pandas
 
-from . import style, twins
+from . import condensed, style, twins
 from .experiment import Picture, fact
-from .variance import thinned
 
-RATES = "effective_rates"
-POINTS = 200
 TWIN = "replace-example"
-NOTE = """mean over n runs, band: smallest to largest run; rises: largest in each piece of the run, changes: median;
+NOTE = """mean over n runs, band: smallest to largest run; rises: largest in each part of the run, changes: median;
 twins: of inputs that were active at least once"""
 
 
 def draw(experiment):
     groups = [group for group in experiment.groups if not is_twin(group)]
-    pairs = [twins.of(group, [other for other in experiment.groups if is_twin(other)]) for group in groups]
+    pairs = [pairs_of(experiment, group) for group in groups]
     names = [name_of(experiment, group, groups) for group in groups]
     looks = schedule_looks(groups)
     texts = [f"{name} (n = {group.n}, twins: {len(pair)})" for name, group, pair in zip(names, groups, pairs)]
@@ -28,8 +25,7 @@ def draw(experiment):
 
     facts, tables, verdicts = {}, [], []
     for group, name, look in zip(groups, names, looks):
-        # The first step has no rates to be compared with.
-        rates = [run.statistic(RATES).dropna() for run in group.runs.values()]
+        rates = [condensed.effective_rates(run) for run in group.runs.values()]
         last = draw_increase(increase, rates, look)
         verdicts.append((f"{name}: {last}", look["color"]))
         draw_change(change, rates, look)
@@ -56,6 +52,10 @@ def is_twin(group):
     return int(group.option(TWIN) if group.option(TWIN) is not None else -1) >= 0
 
 
+def pairs_of(experiment, group):
+    return twins.of(group, [other for other in experiment.groups if is_twin(other)])
+
+
 def name_of(experiment, group, groups):
     return experiment.label(group, groups) or "all runs"
 
@@ -71,10 +71,9 @@ def schedule_looks(groups):
 
 
 def draw_increase(axes, rates, look):
-    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each piece, so that no rise is lost. Says which was last."""
-    columns = [table["rate increase"].to_numpy() for table in rates]
-    draw_pieces(axes, columns, numpy.max, look)
-    stay = [step for step in map(last_rise, columns) if step]
+    """max_j(η_t P_t,j − η_(t−1) P_(t−1),j): the largest of each part, so that no rise is lost. Says which was last."""
+    draw_parts(axes, rates, "rate increase", look)
+    stay = [step for step in map(last_rise, rates) if step]
     for step in stay:
         axes.axvline(step, color=look["color"], linewidth=0.8, linestyle=style.DASHES[2])
     if not stay:
@@ -84,25 +83,23 @@ def draw_increase(axes, rates, look):
 
 
 def draw_change(axes, rates, look):
-    """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η. The median of each piece: an input that becomes
+    """‖η_t P_t − η_(t−1) P_(t−1)‖₁, and dashed the same without η. The median of each part: an input that becomes
     active for the first time takes its rate from 1/ε down to the others', a jump that would hide everything else."""
     for column, dashes in (("rate change", "-"), ("rate change without lr", style.DASHES[1])):
-        draw_pieces(axes, [table[column].to_numpy() for table in rates], numpy.median, look | {"linestyle": dashes})
+        draw_parts(axes, rates, column, look | {"linestyle": dashes})
 
 
-def draw_pieces(axes, columns, reduce, look):
-    shortest = min(map(len, columns))
-    pieces = [thinned(column[:shortest], POINTS, reduce) for column in columns]
-    steps, values = pieces[0][0] + 1, numpy.stack([piece[1] for piece in pieces])
-    style.line_with_band(axes, steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0),
-                         **(look | {"linewidth": 0.8}))
+def draw_parts(axes, rates, column, look):
+    shortest = min(map(len, rates))
+    values = numpy.stack([table[column].to_numpy()[:shortest] for table in rates])
+    style.line_with_band(axes, rates[0]["iteration"][:shortest], values.mean(axis=0), values.min(axis=0),
+                         values.max(axis=0), **(look | {"linewidth": 0.8}))
 
 
-def last_rise(increase):
-    """The last step at which a rate rose (increase[0] is the run's second step); 1: none did; None: the run's last."""
-    above = numpy.flatnonzero(increase > 0)
-    last = int(above[-1]) + 2 if len(above) else 1
-    return last if last <= len(increase) else None
+def last_rise(table):
+    """The last step at which a rate rose, from 1, which it is too if none did; None: the run's last."""
+    last = 1 if table["last rise"].isna().all() else int(table["last rise"].max())
+    return last if last < table["iteration"].iloc[-1] else None
 
 
 def finish(axes):
@@ -134,35 +131,39 @@ def finish(axes):
 def rate_facts(name, rates):
     """For A5: when the last rise happened, how often rates rise, and how large a rise still is at the end."""
     n = len(rates)
-    columns = [table["rate increase"].to_numpy() for table in rates]
-    stay = [step for step in map(last_rise, columns) if step]
-    tails = [column[-max(1, len(column) // 10):] for column in columns]
-    changes = [table["rate change"].to_numpy() for table in rates]
-    steps = min(map(len, columns)) + 1
-    heads = [column[:len(tail)] for column, tail in zip(columns, tails)]
-    late_changes = [numpy.median(change[-len(tail):]) for change, tail in zip(changes, tails)]
+    stay = [step for step in map(last_rise, rates) if step]
+    tenth = max(1, min(map(len, rates)) // 10)
+    heads, tails = [table[:tenth] for table in rates], [table[-tenth:] for table in rates]
+    largest = [max(table["rate increase"].max() for table in tables) for tables in (heads, tails)]
     return {
         f"last step with a rising rate: {name}":
-            fact(float(numpy.median(stay)) if stay else None, n, runs_that_stop=len(stay), of_steps=steps),
-        f"share of steps with a rising rate: {name}": fact(numpy.mean([(column > 0).mean() for column in columns]), n),
+            fact(float(numpy.median(stay)) if stay else None, n, runs_that_stop=len(stay),
+                 of_steps=min(int(table["iteration"].iloc[-1]) for table in rates)),
+        f"share of steps with a rising rate: {name}": fact(numpy.mean([share_rising(table) for table in rates]), n),
         f"share of the last tenth of steps with a rising rate: {name}":
-            fact(numpy.mean([(tail > 0).mean() for tail in tails]), n),
-        f"largest rise in the last tenth of steps: {name}":
-            fact(max(tail.max() for tail in tails), n, first_tenth=max(head.max() for head in heads)),
-        f"median change in the last tenth of steps: {name}": fact(numpy.mean(late_changes), n),
+            fact(numpy.mean([share_rising(table) for table in tails]), n),
+        f"largest rise in the last tenth of steps: {name}": fact(largest[1], n, first_tenth=largest[0]),
+        f"median change in the last tenth of steps: {name}":
+            fact(numpy.mean([table["rate change"].median() for table in tails]), n),
     }
 
 
+def share_rising(table):
+    return condensed.weighted_mean(table, "rises")
+
+
 def rates_per_epoch(rates):
-    """Per epoch, over all runs: the largest and the median rise, the share of rising steps, the median changes."""
+    """Per epoch, over all runs: the largest and the median rise, the share of rising steps, the median changes (medians of
+    the parts' medians)."""
     table = pandas.concat(rates)
-    by_epoch = table.assign(rises=(table["rate increase"] > 0).astype(float)).groupby("epoch")
+    by_epoch = table.groupby("epoch")
     return pandas.DataFrame({
         "lr": by_epoch["lr"].mean(),
         "largest_increase": by_epoch["rate increase"].max(),
-        "median_increase": by_epoch["rate increase"].median(),
+        "median_increase": by_epoch["rate increase median"].median(),
         "largest_increase_without_lr": by_epoch["rate increase without lr"].max(),
-        "share_of_steps_rising": by_epoch["rises"].mean(),
+        "share_of_steps_rising":
+            (table["rises"] * table["steps"]).groupby(table["epoch"]).sum() / by_epoch["steps"].sum(),
         "median_change": by_epoch["rate change"].median(),
         "median_change_without_lr": by_epoch["rate change without lr"].median(),
     }).reset_index()

@@ -3,9 +3,9 @@
 import numpy
 import pandas
 
-from actgrad_runs import RunError
+from actgrad_runs import RunError, read_csv
 
-from . import style
+from . import condensed, style
 from .experiment import fact, mean_and_error
 
 # Options in which twins may differ: the example itself, and what has no influence on the arithmetic.
@@ -28,9 +28,21 @@ def distances(pairs):
     """A row per pair and epoch; `pair` counts from 0."""
     tables = []
     for i, (run, twin) in enumerate(pairs):
-        table = preconditioner_distances(run, twin).merge(weight_distances(run, twin), on="epoch", how="outer")
-        tables.append(table.assign(pair=i))
+        tables.append(distance(run, twin).assign(pair=i))
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame(columns=["epoch", *COLUMNS, "pair"])
+
+
+def condensed_name(twin):
+    """Of the file with the distances from this twin, in its sibling's folder."""
+    return f"distance_from_twin_{twin.options['replace-example']}"
+
+
+def distance(run, twin):
+    """A row per epoch."""
+    kept = run.directory / condensed.FOLDER / f"{condensed_name(twin)}.csv"
+    if kept.is_file():
+        return read_csv(kept)
+    return preconditioner_distances(run, twin).merge(weight_distances(run, twin), on="epoch", how="outer")
 
 
 def preconditioner_distances(run, twin):

@@ -1,4 +1,4 @@
-"""The recording `activation-variance` over an experiment's runs: one row per step, three columns per hidden layer."""
+"""The recording `activation-variance` over an experiment's runs, in parts (condensed.py)."""
 
 import functools
 
@@ -7,23 +7,17 @@ import pandas
 
 from actgrad_runs import RunError
 
+from . import condensed
+from .condensed import layers_of, weighted_mean
 from .experiment import fact
-
-NAME = "activation_variance"
-PARTS = ("mean", "smallest", "largest")
 
 
 @functools.lru_cache(maxsize=64)
 def _read(run):
-    table = run.statistic(NAME)
+    table = condensed.activation_variance(run)
     if table.empty or layers_of(table) == []:
-        raise RunError(f"{run.directory / (NAME + '.csv')}: holds no activation variances")
+        raise RunError(f"{run.directory}: holds no activation variances")
     return table
-
-
-def layers_of(table):
-    """Weighted layers whose input was recorded, in the order of the network."""
-    return [column.removesuffix(" mean") for column in table.columns if column.endswith(" mean")]
 
 
 def layers(experiment):
@@ -36,41 +30,42 @@ def layers(experiment):
 
 def run_means(group, layer):
     """Seed → the layer's variance, averaged over its units and all steps."""
-    return {seed: _read(run)[f"{layer} mean"].mean() for seed, run in group.runs.items()}
+    return {seed: weighted_mean(_read(run), f"{layer} mean") for seed, run in group.runs.items()}
 
 
-def series(group, layer, part):
-    """(runs, steps): a column of the recording; runs of different length are cut to the shortest."""
-    columns = [_read(run)[f"{layer} {part}"].to_numpy() for run in group.runs.values()]
+def dead_share(group, layer):
+    """The share of steps in which a unit has variance 0, mean over the runs."""
+    return numpy.mean([weighted_mean(_read(run), f"{layer} dead") for run in group.runs.values()])
+
+
+def series(group, layer, what):
+    """(runs, parts): a column of the parts; runs of different length are cut to the shortest."""
+    columns = [_read(run)[f"{layer} {what}"].to_numpy() for run in group.runs.values()]
     shortest = min(map(len, columns))
     return numpy.stack([column[:shortest] for column in columns])
 
 
+def iterations(group):
+    """The last step of each part."""
+    return min((_read(run)["iteration"].to_numpy() for run in group.runs.values()), key=len)
+
+
 def layers_mean(group, names):
-    """(runs, steps): the mean over the hidden layers, each of which counts the same."""
+    """(runs, parts): the mean over the hidden layers, each of which counts the same."""
     return numpy.mean([series(group, layer, "mean") for layer in names], axis=0)
-
-
-def thinned(values, points, reduce):
-    """(steps,) → at most `points` values, each of a piece of equal length; and the last step of each piece."""
-    length = max(1, -(-len(values) // points))
-    starts = numpy.arange(0, len(values), length)
-    ends = numpy.minimum(starts + length, len(values))
-    reduced = [reduce(values[begin:end]) for begin, end in zip(starts, ends)]
-    return ends, numpy.array(reduced)
 
 
 def per_epoch(experiment, names):
     """The table behind the pictures: per group, layer and epoch the mean, the smallest and the largest unit."""
     rows = []
     for group in experiment.groups:
-        tables = pandas.concat([_read(run) for run in group.runs.values()])
-        by_epoch = tables.groupby("epoch")
+        parts = pandas.concat([_read(run) for run in group.runs.values()])
+        by_epoch, steps = parts.groupby("epoch"), parts["steps"].groupby(parts["epoch"]).sum()
         for layer in names:
             table = pandas.DataFrame({
                 "group": experiment.label(group),
                 "layer": layer,
-                "mean": by_epoch[f"{layer} mean"].mean(),
+                "mean": (parts[f"{layer} mean"] * parts["steps"]).groupby(parts["epoch"]).sum() / steps,
                 "smallest": by_epoch[f"{layer} smallest"].min(),
                 "largest": by_epoch[f"{layer} largest"].max(),
                 "n": group.n,
@@ -80,7 +75,8 @@ def per_epoch(experiment, names):
 
 
 def smallest_shares(experiment, names, hero="adaact"):
-    """For the claim that AdaAct's variances are the smallest: in which share of the steps, over the common seeds."""
+    """For the claim that AdaAct's variances are the smallest: in which share of the training, part by part, over the
+    common seeds."""
     ours = next((group for group in experiment.groups if group.option("optim") == hero), None)
     others = [group for group in experiment.groups if group is not ours]
     if ours is None or not others:
@@ -94,5 +90,5 @@ def smallest_shares(experiment, names, hero="adaact"):
             shortest = min(map(len, columns))
             rest = numpy.min([column[:shortest] for column in columns[1:]], axis=0)
             below.append((columns[0][:shortest] < rest).mean())
-        facts[f"share of steps with {experiment.label(ours)} smallest: {layer}"] = fact(numpy.mean(below), len(seeds))
+        facts[f"share of the training with {experiment.label(ours)} smallest: {layer}"] = fact(numpy.mean(below), len(seeds))
     return facts
