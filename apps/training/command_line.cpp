@@ -8,6 +8,7 @@
 
 #include "apps/training/build_info.h"
 #include "core/error.h"
+#include "kernels/denormals.h"
 
 namespace actgrad {
 namespace {
@@ -170,6 +171,7 @@ void refuse_words(const std::vector<std::string>& words) {
 
 int run_program(const std::string& program, int argc, char** argv,
                 const std::function<int(const std::vector<std::string>& arguments)>& body) {
+  kernels::flush_denormals();
   const auto fail = [&](const std::string& message, int code) {
     std::fflush(stdout);
     std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());

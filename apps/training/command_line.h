@@ -62,7 +62,7 @@ bool parse_or_answer(const CommandLine& line, const std::vector<std::string>& ar
 void refuse_words(const std::vector<std::string>& words);
 
 // Runs a program's body and turns what it throws into one line "program: message" on stderr and an exit code:
-// 2 for a UserError, 1 for anything else.
+// 2 for a UserError, 1 for anything else. Denormal numbers count as 0 in it (kernels/denormals.h).
 int run_program(const std::string& program, int argc, char** argv,
                 const std::function<int(const std::vector<std::string>& arguments)>& body);
 
