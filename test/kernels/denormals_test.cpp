@@ -9,12 +9,15 @@ using namespace actgrad;
 
 namespace {
 
-// Computed when it is called: half of the smallest normal number, and twice a number that is none.
-struct Products {
-  volatile float smallest = std::numeric_limits<float>::min(), below = std::numeric_limits<float>::denorm_min();
-  float result() { return smallest * 0.5F; }
-  float of_operand() { return below * 16777216.0F * 2; }
-};
+// So that the products are computed when the test runs.
+volatile float smallest = std::numeric_limits<float>::min(), below = std::numeric_limits<float>::denorm_min();
+
+float denormal_result() {
+  return smallest * 0.5F;
+}
+float product_of_denormal() {
+  return below * 16777216.0F * 2;
+}
 
 }  // namespace
 
@@ -22,15 +25,15 @@ TEST_CASE("flushed denormals are zero in a thread and in those that it starts, a
   float result = 1, operand = 1, result_below = 1;
   std::thread([&] {
     kernels::flush_denormals();
-    result = Products().result();
-    operand = Products().of_operand();
-    std::thread([&] { result_below = Products().result(); }).join();
+    result = denormal_result();
+    operand = product_of_denormal();
+    std::thread([&] { result_below = denormal_result(); }).join();
   }).join();
 #ifdef __SSE2__
   CHECK(result == 0);
   CHECK(operand == 0);
   CHECK(result_below == 0);
 #endif
-  CHECK(Products().result() > 0);
-  CHECK(Products().of_operand() > 0);
+  CHECK(denormal_result() > 0);
+  CHECK(product_of_denormal() > 0);
 }
