@@ -16,14 +16,14 @@ RECORDINGS = {"activation_variance": condensed.activation_variance, "effective_r
 
 
 def add_runs(experiments, archive):
-    """Adds the finished runs of the experiments in these folders; one that is there already is replaced, the others stay.
-    Returns how many runs the archive holds then."""
+    """Adds the finished runs of the experiments in these folders; one that is there already is replaced, the others
+    stay. Returns how many runs the archive holds then."""
     files = read_archive(archive) if archive.exists() else {}
     new = {}
     for folder in experiments:
-        runs = {directory: Run(folder.parent / directory) for directory in finished_runs(folder)}
-        for directory, run in runs.items():
-            new.setdefault(directory, kept_files(run))
+        for directory in finished_runs(folder):
+            if directory not in new:  # experiments share runs
+                new[directory] = kept_files(Run(folder.parent / directory))
         for run, name, table in twin_tables(folder):
             directory = run.directory.relative_to(folder.parent).as_posix()
             new[directory][f"{condensed.FOLDER}/{name}.csv"] = text_of(table)
@@ -51,9 +51,8 @@ def kept_files(run):
 
 def twin_tables(folder):
     """(run, file's name, table) of every pair of twins."""
-    if (read_json(folder / "experiment.json").get("picture") or {}).get("kind") != "stability":
-        return
-    if not finished_runs(folder):
+    kind = (read_json(folder / "experiment.json").get("picture") or {}).get("kind")
+    if kind != "stability" or not finished_runs(folder):
         return
     experiment = Experiment(folder)
     for group in experiment.groups:
@@ -84,7 +83,8 @@ def read_archive(archive):
     """Name → content of its files, "runs/NAME/…"."""
     try:
         with tarfile.open(archive, mode="r:xz") as tar:
-            return {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isfile() and is_ours(entry.name)}
+            entries = [entry for entry in tar if entry.isfile() and is_ours(entry.name)]
+            return {entry.name: tar.extractfile(entry).read() for entry in entries}
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise RunError(f"{archive}: not an archive of runs ({error})") from None
 

@@ -16,18 +16,19 @@ PARTS = 200  # at least so many, if there are as many steps; each lies within an
 def activation_variance(run):
     """A row per part: epoch, iteration (its last step, from 1), steps, and for each layer the mean of the means, the
     smallest and the largest unit, and `dead`, the share of steps with a unit of variance 0."""
-    return kept(run, "activation_variance", parts_of_variances)
+    return kept(run, "activation_variance", lambda: parts_of_variances(run.statistic("activation_variance")))
 
 
 def effective_rates(run):
-    """A row per part: epoch, iteration, steps, lr; the largest and the median rise of a rate, also without lr; `rises`, the
-    share of steps with a rise, and `last rise`, the last of them; the median changes from step to step."""
-    return kept(run, "effective_rates", parts_of_rates)
+    """A row per part: epoch, iteration, steps, lr; the largest and the median rise of a rate, also without lr; `rises`,
+    the share of steps with a rise, and `last rise`, the last of them; the median changes from step to step."""
+    return kept(run, "effective_rates", lambda: parts_of_rates(run.statistic("effective_rates")))
 
 
-def kept(run, name, reduce):
+def kept(run, name, compute):
+    """The table that was kept of the run under this name or, where nothing was, the computed one."""
     file = run.directory / FOLDER / f"{name}.csv"
-    return read_csv(file) if file.is_file() else reduce(run.statistic(name))
+    return read_csv(file) if file.is_file() else compute()
 
 
 def part_of(table):
@@ -37,10 +38,14 @@ def part_of(table):
     return (table["epoch"] - 1) * per_epoch + (table["step"] - 1) * per_epoch // steps
 
 
+def iteration_of(table):
+    """The step of each row, from 1, counted over all epochs."""
+    return (table["epoch"] - 1) * table["step"].max() + table["step"]
+
+
 def frame(table, part):
     """epoch, iteration, steps: what every reduced recording begins with."""
-    iteration = (table["epoch"] - 1) * table["step"].max() + table["step"]
-    groups = table.assign(iteration=iteration).groupby(part)
+    groups = table.assign(iteration=iteration_of(table)).groupby(part)
     return pandas.DataFrame({
         "epoch": groups["epoch"].last(),
         "iteration": groups["iteration"].last(),
@@ -77,8 +82,7 @@ def parts_of_rates(table):
     parts["rate increase median"] = groups["rate increase"].median()
     parts["rate increase without lr"] = groups["rate increase without lr"].max()
     parts["rises"] = rises[rows].groupby(part[rows]).mean()
-    iteration = (table["epoch"] - 1) * table["step"].max() + table["step"]
-    parts["last rise"] = iteration[rises].groupby(part[rises]).last()
+    parts["last rise"] = iteration_of(table)[rises].groupby(part[rises]).last()
     parts["rate change"] = groups["rate change"].median()
     parts["rate change without lr"] = groups["rate change without lr"].median()
     return parts[parts["steps"] > 0].reset_index(drop=True)

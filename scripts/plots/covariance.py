@@ -45,8 +45,9 @@ def draw(experiment):
 
 
 def first_with_matrices(group):
-    """The lowest seed whose run still has the matrices themselves, of which scripts/collect_results keeps the shares."""
-    seeds = [seed for seed in sorted(group.runs) if list(group.runs[seed].directory.glob("activation_covariance/epoch*"))]
+    """The lowest seed whose run still has the matrices, of which scripts/collect_results keeps the shares alone."""
+    seeds = [seed for seed, run in sorted(group.runs.items())
+             if any(run.directory.glob("activation_covariance/epoch*"))]
     if not seeds:
         raise RunError("no run has its activations' covariance matrices: condensed runs do not keep them")
     return seeds[0]

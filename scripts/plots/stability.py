@@ -153,8 +153,8 @@ def share_rising(table):
 
 
 def rates_per_epoch(rates):
-    """Per epoch, over all runs: the largest and the median rise, the share of rising steps, the median changes (medians of
-    the parts' medians)."""
+    """Per epoch, over all runs: the largest and the median rise, the share of rising steps, the median changes (medians
+    of the parts' medians)."""
     table = pandas.concat(rates)
     by_epoch = table.groupby("epoch")
     return pandas.DataFrame({

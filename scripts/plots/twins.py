@@ -3,7 +3,7 @@
 import numpy
 import pandas
 
-from actgrad_runs import RunError, read_csv
+from actgrad_runs import RunError
 
 from . import condensed, style
 from .experiment import fact, mean_and_error
@@ -39,10 +39,9 @@ def condensed_name(twin):
 
 def distance(run, twin):
     """A row per epoch."""
-    kept = run.directory / condensed.FOLDER / f"{condensed_name(twin)}.csv"
-    if kept.is_file():
-        return read_csv(kept)
-    return preconditioner_distances(run, twin).merge(weight_distances(run, twin), on="epoch", how="outer")
+    return condensed.kept(
+        run, condensed_name(twin),
+        lambda: preconditioner_distances(run, twin).merge(weight_distances(run, twin), on="epoch", how="outer"))
 
 
 def preconditioner_distances(run, twin):

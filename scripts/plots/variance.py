@@ -90,5 +90,6 @@ def smallest_shares(experiment, names, hero="adaact"):
             shortest = min(map(len, columns))
             rest = numpy.min([column[:shortest] for column in columns[1:]], axis=0)
             below.append((columns[0][:shortest] < rest).mean())
-        facts[f"share of the training with {experiment.label(ours)} smallest: {layer}"] = fact(numpy.mean(below), len(seeds))
+        name = f"share of the training with {experiment.label(ours)} smallest: {layer}"
+        facts[name] = fact(numpy.mean(below), len(seeds))
     return facts
