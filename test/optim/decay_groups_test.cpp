@@ -62,7 +62,9 @@ TEST_CASE("without decay-1d, weights decay and vectors move as with weight decay
     const auto all = trained(model, name, options_of(name, true, 0.1), skip);
     const auto none = trained(model, name, options_of(name, true, 0), skip);
     for (std::size_t i = 0; i < all->parameters().list().size(); ++i) {
-      const auto values = [&](const Model& model) { return model.parameters().list()[i]->value().to_vector<double>(); };
+      const auto values = [&](const Model& network) {
+        return network.parameters().list()[i]->value().to_vector<double>();
+      };
       const Parameter& parameter = *all->parameters().list()[i];
       CAPTURE(parameter.name);
       const bool decays = parameter.shape.rank() >= 2;
