@@ -27,6 +27,7 @@ for package in ("pandas", "matplotlib"):
         print(f"skipped: {package} is not installed")
         sys.exit(77)
 
+import matplotlib.figure
 import numpy
 import pandas
 
@@ -345,6 +346,15 @@ class Figures(Case):
         self.assertEqual(last_rise(1, -1, 2, 0, -1), 4)
         self.assertEqual(last_rise(-1, -1), 1)
         self.assertIsNone(last_rise(-1, 1e-9))
+
+    def test_room_for_words_above_the_curves(self):
+        for scale in ("linear", "log", "symlog"):
+            axes = matplotlib.figure.Figure().subplots()
+            axes.set(yscale=scale, ylim=(0.5, 2000))
+            style.room_above(axes, 0.2)
+            bottom, top = axes.transAxes.inverted().transform(axes.transData.transform([(0, 0.5), (0, 2000)]))[:, 1]
+            self.assertAlmostEqual(bottom, 0)
+            self.assertAlmostEqual(top, 0.8)
 
     def test_accuracy_curves_in_panels(self):
         groups = [({"setting": setting, "optimizer": name}, {"optim": name.lower(), "end": end})

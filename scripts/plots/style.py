@@ -119,6 +119,13 @@ def log_ticks(axes):
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def room_above(axes, share):
+    """Leaves the upper `share` of a panel free of curves, whatever its vertical scale: for words."""
+    scale = axes.yaxis.get_transform()
+    low, high = scale.transform(axes.get_ylim())
+    axes.set_ylim(top=scale.inverted().transform(high + (high - low) * share / (1 - share)))
+
+
 def in_thousands(axis):
     """50,000 → 50k."""
     axis.set_major_formatter(
