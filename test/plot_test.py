@@ -34,6 +34,7 @@ import pandas
 import actgrad_runs
 import run_generator as generator
 from plots import activation_bars, condensed, loss_curves, stability, style, twins
+from plots.curves import view_of
 from plots.experiment import Experiment, mean_and_error
 
 loader = importlib.machinery.SourceFileLoader("plot", str(ROOT / "scripts/plot"))
@@ -305,6 +306,33 @@ class Figures(Case):
         last = {text: table["last"][table["exponent"] == text].iloc[0] for text in table["exponent"]}
         gain = facts["last accuracy of 1/2 minus that of full covariance"]
         self.assertAlmostEqual(gain["value"], last["1/2"] - last["full covariance"], 2)
+
+    def test_what_is_missing_in_few_words(self):
+        def labels(optimizer, model):
+            return {"optimizer": optimizer, "model": model}
+
+        groups = [(labels(optimizer, model), {"optim": optimizer})
+                  for optimizer in ("sgd", "adam") for model in ("small", "large", "wide")]
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves", "panels": "model"}, groups, seeds=1)
+        file = folder / "experiment.json"
+        description = json.loads(file.read_text())
+        for group in description["groups"]:
+            if group["labels"] in (labels("adam", "small"), labels("sgd", "large"), labels("adam", "large")):
+                for run in group["runs"]:
+                    run["status"] = "waiting"
+        file.write_text(json.dumps(description))
+        self.assertEqual(Experiment(folder).missing, ["large", "adam, small"])
+
+    def test_view_of_accuracies(self):
+        short = pandas.Series(numpy.linspace(40, 80, 10))
+        long = pandas.Series(numpy.concatenate([numpy.linspace(10, 70, 10), numpy.linspace(70, 90, 190)]))
+        bottom, top = view_of([short])
+        self.assertLess(bottom, 40)
+        self.assertGreater(top, 80)
+        bottom, top = view_of([long], marks=[95])
+        self.assertGreater(bottom, 60)
+        self.assertLess(bottom, 75)
+        self.assertGreater(top, 95)
 
     def test_stability(self):
         groups = [({"schedule": schedule, "data": data},

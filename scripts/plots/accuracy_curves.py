@@ -16,7 +16,7 @@ def draw(experiment):
         panels.setdefault(group.labels.get(axis, ""), []).append(group)
     with_seconds = bool(experiment.picture.get("seconds"))
     columns = min(len(panels), 4)
-    height = 2.0 if columns > 2 else 2.4
+    height = {1: 3.2, 2: 2.4}.get(columns, 2.0)
     names = {}  # legend text → the first group with it; the same text has the same look in every panel
     for group in experiment.groups:
         names.setdefault(experiment.label(group, without=[axis]), group)

@@ -7,6 +7,7 @@ from . import style
 from .experiment import fact
 
 METRIC = "test_accuracy"
+LONG = 50  # epochs from which on the first climb says little
 
 
 def draw_accuracy(axes, group, look, seconds=False, smooth=1):
@@ -48,10 +49,13 @@ def final_facts(experiment):
 
 
 def view_of(curves, marks=()):
-    """(bottom, top) of an accuracy axis without the first climb: where curves end, and most are after a tenth.
-    marks: single values that must be in it too."""
+    """(bottom, top) of an accuracy axis: all of short curves; of long ones not the first climb, but where curves end, and
+    most are after a tenth. marks: single values that must be in it too."""
     top = max([curve.max() for curve in curves] + list(marks))
-    on_the_way = [curve.iloc[len(curve) // 10:].quantile(0.05) for curve in curves]
-    bottom = min([curve.iloc[-1] for curve in curves] + list(marks) + [numpy.quantile(on_the_way, 0.25)])
+    if max(map(len, curves)) < LONG:
+        low = min(curve.min() for curve in curves)
+    else:
+        low = numpy.quantile([curve.iloc[len(curve) // 10:].quantile(0.05) for curve in curves], 0.25)
+    bottom = min([curve.iloc[-1] for curve in curves] + list(marks) + [low])
     space = 0.05 * (top - bottom) or 1.0
     return bottom - space, top + space

@@ -63,7 +63,7 @@ class Experiment:
         if not self.kind:
             raise RunError(f"{self.name}: this experiment has no picture")
         self.groups = [group for group in every_group if group.runs]
-        self.missing = [self.label(group, every_group) for group in every_group if not group.runs]
+        self.missing = self._without_runs(every_group)
         if not self.groups:
             raise RunError(f"{self.name}: no run is finished yet")
 
@@ -80,6 +80,21 @@ class Experiment:
             except RunError as error:
                 print(f"plot: left out: {error}", file=sys.stderr)
         return runs
+
+    def _without_runs(self, every_group):
+        """The labels of the groups that have no finished run. Where all groups with one value of an axis have none, this
+        value stands for them."""
+        def having(axis, value):
+            return [group for group in every_group if group.labels.get(axis) == value]
+
+        texts = {}
+        for group in every_group:
+            if group.runs:
+                continue
+            empty = [value for axis, value in group.labels.items()
+                     if len(having(axis, value)) > 1 and not any(other.runs for other in having(axis, value))]
+            texts[empty[0] if empty else self.label(group, every_group)] = None
+        return list(texts)
 
     def label(self, group, among=None, without=()):
         """The group's labels in which the groups differ, as one text."""
