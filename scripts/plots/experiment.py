@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy
@@ -84,15 +85,14 @@ class Experiment:
     def _without_runs(self, every_group):
         """The labels of the groups that have no finished run. Where all groups with one value of an axis have none, this
         value stands for them."""
-        def having(axis, value):
-            return [group for group in every_group if group.labels.get(axis) == value]
-
+        finished = {label for group in every_group if group.runs for label in group.labels.items()}
+        groups_with = Counter(label for group in every_group for label in group.labels.items())
         texts = {}
         for group in every_group:
             if group.runs:
                 continue
             empty = [value for axis, value in group.labels.items()
-                     if len(having(axis, value)) > 1 and not any(other.runs for other in having(axis, value))]
+                     if (axis, value) not in finished and groups_with[axis, value] > 1]
             texts[empty[0] if empty else self.label(group, every_group)] = None
         return list(texts)
 

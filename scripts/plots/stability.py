@@ -39,9 +39,10 @@ def draw(experiment):
         panel.text(0.5, 0.5, "no pair of twins is finished", transform=panel.transAxes, ha="center", color=style.GREY)
 
     finish(axes)
-    style.room_above(increase, 0.09 * len(verdicts) + 0.02)
+    line = 0.09  # of the panel's height
+    style.room_above(increase, line * len(verdicts) + 0.02)
     for i, (text, colour) in enumerate(verdicts):
-        increase.text(0.98, 0.97 - 0.09 * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7,
+        increase.text(0.98, 0.97 - line * i, text, transform=increase.transAxes, ha="right", va="top", fontsize=7,
                       color=colour)
     style.legend(place, texts, looks)
     style.label_figure(figure, experiment, NOTE)
