@@ -1,9 +1,11 @@
 #include "layers/init.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/random.h"
-#include "kernels/dispatch.h"
+#include "kernels/elementwise.h"
 
 namespace actgrad {
 
@@ -19,10 +21,10 @@ void initialise(Parameter& parameter, std::uint64_t seed, std::uint64_t stream) 
     }
     ACTGRAD_CHECK(false, "init");
   };
-  kernels::visit_floating(parameter.value().dtype(), [&]<class T>() {
-    T* values = parameter.value().data<T>();
-    for (std::int64_t i = 0; i < parameter.numel(); ++i) values[i] = static_cast<T>(draw());
-  });
+  std::vector<double> values(static_cast<std::size_t>(parameter.numel()));
+  std::generate(values.begin(), values.end(), draw);
+  Tensor value = parameter.value();
+  kernels::cast(Tensor::from(value.shape(), values).to(value.device()), value);
 }
 
 }  // namespace actgrad

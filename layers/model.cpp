@@ -94,7 +94,7 @@ void Model::load_state(const std::vector<NamedTensor>& state, const std::string&
     if (from.dtype() == to.dtype())
       to.copy_from(from);
     else
-      kernels::cast(from, to);
+      kernels::cast(from.to(to.device()), to);
   }
 }
 

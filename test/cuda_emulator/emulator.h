@@ -18,6 +18,9 @@ class KernelError : public InternalError {
 // Whether this is the checker build: kernels' loads and stores are watched (checker.h).
 bool checked();
 
+// Whether a host's access to device memory faults: the processor has protection keys for pages.
+bool host_is_kept_out();
+
 // The seed of the order in which blocks and threads run: of ACTGRAD_EMULATOR_SEED, else drawn, and printed with every
 // error. The same seed and the same launches give the same order, with one worker also between blocks.
 std::uint64_t seed();

@@ -6,12 +6,34 @@
 #include <cstring>
 
 #include "test/cuda_emulator/checker.h"
+#include "test/cuda_emulator/emulator.h"
 
 namespace actgrad::cuda_emulator {
 namespace {
 constexpr std::size_t page = 4096;
 constexpr unsigned char pattern = 0xA7;
+
+// Of the pages of device memory; negative if the system has none to give. A thread has no rights to it at first.
+int protection_key() {
+  static const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  return key;
+}
+
 }  // namespace
+
+bool host_is_kept_out() {
+  return protection_key() >= 0;
+}
+
+DeviceAccess::DeviceAccess() {
+  if (!host_is_kept_out()) return;
+  before_ = pkey_get(protection_key());
+  pkey_set(protection_key(), 0);
+}
+
+DeviceAccess::~DeviceAccess() {
+  if (host_is_kept_out()) pkey_set(protection_key(), static_cast<unsigned>(before_));
+}
 
 std::recursive_mutex& device_mutex() {
   static auto* mutex = new std::recursive_mutex;  // never destroyed: static destructors may still free memory
@@ -39,6 +61,8 @@ void* Memory::allocate(std::size_t bytes, Allocation::Kind kind) {
   made.begin = guard - std::max(padded, alignment);
   std::memset(made.begin, 0xFF, bytes);
   std::memset(made.begin + bytes, pattern, static_cast<std::size_t>(guard - made.begin) - bytes);
+  if (kind == Allocation::Kind::device && host_is_kept_out())
+    pkey_mprotect(made.mapping, made.mapping_bytes, PROT_READ | PROT_WRITE, protection_key());
   made.shadow = checker::allocated(bytes, kind != Allocation::Kind::device);
   used_ += bytes;
   Allocation& stored = allocations_[reinterpret_cast<std::uintptr_t>(guard + page)] = made;

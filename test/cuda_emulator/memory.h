@@ -52,6 +52,19 @@ class Memory {
   std::size_t used_ = 0;
 };
 
+// Device memory is not the host's: a thread that touches it outside of such a scope faults, as on a GPU. Work of the
+// device is done within one. Needs a processor with protection keys for pages; without, nothing is guarded.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
+
+ private:
+  int before_ = 0;  // the thread's rights
+};
+
 // Held by launches and by everything that changes device memory or streams: the emulated device does one thing at a
 // time.
 std::recursive_mutex& device_mutex();

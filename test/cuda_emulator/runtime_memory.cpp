@@ -74,6 +74,7 @@ cudaError_t now(Operation operation) {
   const Lock lock(device_mutex());
   if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
+  const DeviceAccess access;
   return remember(operation());
 }
 

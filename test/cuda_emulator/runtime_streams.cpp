@@ -48,6 +48,7 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation) {
   if (is_default(stream) && stream != cudaStreamPerThread && refuse_during_capture() != cudaSuccess) {
     return remember(cudaErrorStreamCaptureImplicit);
   }
+  const DeviceAccess access;
   return remember(operation());
 }
 

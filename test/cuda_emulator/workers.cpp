@@ -92,6 +92,7 @@ class Workers {
       }
       block.begin(*plan_);
       for (std::size_t i; (i = next_.fetch_add(1)) < order_->size();) {
+        const DeviceAccess access;  // for each block: a fault in a kernel takes the thread's rights away
         if (auto failure = block.run((*order_)[i])) {
           next_ = order_->size();
           const std::lock_guard lock(mutex_);

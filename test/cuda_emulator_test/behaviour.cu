@@ -1,8 +1,13 @@
 #include "test/cuda_emulator_test/behaviour.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
+#include <csignal>
 
 #include "test/cuda_emulator/emulator.h"
+#include "test/cuda_emulator/stream.h"
 #include "test/cuda_emulator_test/device_array.h"
 #include "test/cuda_emulator_test/graph.h"
 
@@ -134,10 +139,28 @@ void library_reads_too_much() {
 
 bool library_result_is_readable() {
   const DeviceArray<int> x(1), total(std::vector<int>{1});
-  cuda_emulator::library_writes(x.data(), sizeof(int));
-  *x.data() = 4;  // as a library's stand-in does, on the host
+  ACTGRAD_CUDA_CHECK(cuda_emulator::enqueue(nullptr, [&] {
+    cuda_emulator::library_writes(x.data(), sizeof(int));
+    *x.data() = 4;  // as a library's stand-in does, on the host
+    return cudaSuccess;
+  }));
   launch(add_kernel, 1u, 1, 0, nullptr, total.data(), x.data(), 1);
   return total.values()[0] == 5;
+}
+
+// In a process of its own, which the access ends.
+int signal_of_host_access() {
+  const DeviceArray<int> x(std::vector<int>{1});
+  const pid_t child = fork();
+  if (child == 0) {
+    std::signal(SIGSEGV, SIG_DFL);
+    volatile int* const element = x.data();
+    *element = 2;
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 }  // namespace actgrad::test

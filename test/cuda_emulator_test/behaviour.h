@@ -15,5 +15,6 @@ std::vector<int> captured_copy();
 std::vector<int> joined_streams();
 void library_reads_too_much();
 bool library_result_is_readable();
+int signal_of_host_access();  // 0 if nothing happens
 
 }  // namespace actgrad::test

@@ -2,6 +2,7 @@
 #include "test/cuda_emulator/emulator.h"
 
 #include <algorithm>
+#include <csignal>
 #include <string>
 
 #include "test/catch.h"
@@ -117,6 +118,10 @@ TEST_CASE("graphs replay launches, copies and fills with the arguments of their 
   CHECK(graph_counts() == std::vector<int>{13, 23, 33});
   CHECK(captured_copy() == std::vector<int>{7, 8, 0, 8});
   CHECK(joined_streams() == std::vector<int>{1, 2});
+}
+
+TEST_CASE("the host cannot touch device memory") {
+  if (cuda_emulator::host_is_kept_out()) CHECK(signal_of_host_access() == SIGSEGV);
 }
 
 TEST_CASE("a stand-in of a library is held to what it may touch") {
