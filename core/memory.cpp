@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/device_backend.h"
@@ -216,13 +217,24 @@ MemoryPool::~MemoryPool() {
   allocator(device_).close(*blocks_);
 }
 
+namespace {
+void work_with_pool(PoolInUse pool, const std::function<void()>& work) {
+  struct Use {
+    explicit Use(PoolInUse& other) : before(std::exchange(pool_in_use, std::move(other))) {}
+    ~Use() { pool_in_use = std::move(before); }
+    PoolInUse before;
+  } const use(pool);
+  work();
+}
+}  // namespace
+
 void MemoryPool::use(const std::function<void()>& work) {
   ACTGRAD_CHECK(!pool_in_use.blocks, "a memory pool within another");
-  struct Use {
-    explicit Use(PoolInUse pool) { pool_in_use = std::move(pool); }
-    ~Use() { pool_in_use = {}; }
-  } const use(PoolInUse{device_, blocks_});
-  work();
+  work_with_pool({device_, blocks_}, work);
+}
+
+void MemoryPool::leave(const std::function<void()>& work) {
+  work_with_pool({}, work);
 }
 
 MemoryStatistics memory_statistics(Device device) {

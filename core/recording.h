@@ -29,6 +29,8 @@ class MemoryPool {
 
   // Tensors that the calling thread makes on the device during `work` come from the pool.
   void use(const std::function<void()>& work);
+  // Tensors that it makes during `work` come from no pool: a recording will not need that memory.
+  static void leave(const std::function<void()>& work);
 
   struct Blocks;
 

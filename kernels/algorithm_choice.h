@@ -5,7 +5,15 @@
 #include <optional>
 #include <string>
 
+#include "core/error.h"
+
 namespace actgrad::kernels {
+
+// A library lists an algorithm for a convolution and then refuses to run it.
+class AlgorithmRefused : public InternalError {
+ public:
+  using InternalError::InternalError;
+};
 
 // Of the whole program, for convolutions on GPUs.
 struct AlgorithmPolicy {

@@ -4,6 +4,8 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -23,9 +25,11 @@ namespace {
 
 const std::string ours = "im2col";
 
-// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32.
-bool by_library(const Tensor& x, ConvEngine engine) {
-  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0;
+// Whether cuDNN computes: where it is built in and unless im2col was asked for; in float32, and with 32-bit indices.
+bool by_library(const Conv2dGeometry& g, const Tensor& x, ConvEngine engine) {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  return cuda::cudnn_available() && engine != ConvEngine::im2col && x.dtype() == DType::float32 && x.numel() > 0 &&
+         g.input_shape().numel() <= most && g.output_shape().numel() <= most;
 }
 
 // "conv2d backward_data (128, 32, 32, 16) * (16, 3, 3, 16), stride 1, padding 1, dilation 1, auto, tf32"
@@ -39,23 +43,35 @@ std::string describe(cuda::ConvDirection direction, const Conv2dGeometry& g, con
          (x.dtype() == DType::float64 ? "fp64" : precisions[static_cast<int>(matrix_precision())]);
 }
 
-// Calls run(algorithm, result, mode) with the algorithm that shall compute: the one that cuDNN expects to be fastest,
-// or our im2col; tuned, the fastest of all cuDNN's, and with --conv auto of ours too. While they are tried, they write
-// into another tensor.
+// Calls run(algorithm, result, mode) with the algorithm that shall compute: of those that cuDNN lists and does not
+// refuse, the one it expects to be fastest, and our im2col where there is none, unless cuDNN was asked for by name;
+// tuned, the fastest of all cuDNN's, and with --conv auto of ours too. While they are tried, they write into another
+// tensor.
 template <class Run>
 void compute(cuda::ConvDirection direction, const Conv2dGeometry& g, const Tensor& x, ConvEngine engine, Tensor& result,
              Write mode, const Run& run) {
-  const bool library = by_library(x, engine);
-  if (!algorithm_policy().autotune || engine == ConvEngine::im2col)
-    return run(library ? cuda::cudnn_algorithms(direction, g).front() : ours, result, mode);
-  std::vector<std::string> names;
-  if (library) names = cuda::cudnn_algorithms(direction, g);
-  if (!library || engine == ConvEngine::automatic) names.push_back(ours);
+  const bool library = by_library(g, x, engine);
+  const auto candidates = [&] {
+    std::vector<std::string> names;
+    if (library) names = cuda::cudnn_algorithms(direction, g);
+    if (!library || engine != ConvEngine::library) names.push_back(ours);
+    if (names.empty())
+      throw UserError("cuDNN has no algorithm for " + describe(direction, g, x, engine) + ": use --conv auto");
+    return names;
+  };
+  if (!algorithm_policy().autotune || engine == ConvEngine::im2col) {
+    for (;;) {  // one that is refused is not listed again
+      try {
+        return run(candidates().front(), result, mode);
+      } catch (const AlgorithmRefused&) {
+      }
+    }
+  }
   const auto attempt = [&](const std::string& name) {
     Tensor scratch = Tensor::empty(result.shape(), result.dtype(), result.device());
     run(name, scratch, Write::overwrite);
   };
-  run(cuda::fastest(describe(direction, g, x, engine), names, attempt), result, mode);
+  run(cuda::fastest(describe(direction, g, x, engine), candidates(), attempt), result, mode);
 }
 
 // Calls f(first, count, group, columns) for blocks of images whose column matrices take a quarter of a gigabyte at

@@ -18,12 +18,8 @@ struct Conv2dGeometry {
   std::int64_t out_channels, kernel_h, kernel_w;   // w: (out_channels, kernel_h, kernel_w, in_channels / groups)
   std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 
-  constexpr std::int64_t out_height() const {
-    return (height + 2 * padding - dilation * (kernel_h - 1) - 1) / stride + 1;
-  }
-  constexpr std::int64_t out_width() const {
-    return (width + 2 * padding - dilation * (kernel_w - 1) - 1) / stride + 1;
-  }
+  constexpr std::int64_t out_height() const { return out(height, kernel_h); }
+  constexpr std::int64_t out_width() const { return out(width, kernel_w); }
   constexpr std::int64_t group_in() const { return in_channels / groups; }
   constexpr std::int64_t group_out() const { return out_channels / groups; }
   constexpr std::int64_t patch_size() const {
@@ -33,6 +29,12 @@ struct Conv2dGeometry {
   Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
   Shape weight_shape() const { return {out_channels, kernel_h, kernel_w, group_in()}; }
   auto operator<=>(const Conv2dGeometry&) const = default;
+
+ private:
+  constexpr std::int64_t out(std::int64_t in, std::int64_t kernel) const {
+    const std::int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
+    return room < 0 ? 0 : room / stride + 1;  // 0: the kernel is larger than the padded image
+  }
 };
 
 // Which code computes a convolution.

@@ -18,7 +18,9 @@ namespace {
 constexpr int max_kernel_rows = 7, row_packs = 2;  // at most 14 sums in registers
 
 Shape pooled_shape(const Conv2dGeometry& g, const PoolGeometry& pool) {
-  return {g.batch, pool.out(g.out_height()), pool.out(g.out_width()), g.out_channels};
+  const std::int64_t height = pool.out(g.out_height()), width = pool.out(g.out_width());
+  ACTGRAD_CHECK(height > 0 && width > 0, "image smaller than the window");
+  return {g.batch, height, width, g.out_channels};
 }
 
 // Where things lie in one image: in its padded copy, and in dw with rows that are filled up to whole packs.

@@ -7,7 +7,10 @@ namespace actgrad::kernels {
 
 struct PoolGeometry {
   std::int64_t size, stride, padding = 0;
-  constexpr std::int64_t out(std::int64_t in) const { return (in + 2 * padding - size) / stride + 1; }
+  constexpr std::int64_t out(std::int64_t in) const {
+    const std::int64_t room = in + 2 * padding - size;
+    return room < 0 ? 0 : room / stride + 1;  // 0: the window is larger than the padded image
+  }
 };
 
 // The maximum of each window (padding never wins). `argmax` (same shape as y, uint8) keeps which element of the window

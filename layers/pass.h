@@ -32,7 +32,8 @@ struct Pass {
   Probe* probe = nullptr;
   kernels::ConvEngine conv_engine = kernels::ConvEngine::automatic;
   // Of dropout and of sampled labels: the seed, the training step's first stream, and how many of its streams are
-  // taken. Each dropout layer takes the next one; every pass of the step starts where the one before cannot reach.
+  // taken. Each dropout layer takes the next one. Every micro-batch of the step starts where the one before cannot
+  // reach; several passes of the same one have the same masks.
   std::uint64_t seed = 0;
   StepValue<std::uint64_t> dropout_first = {};
   std::uint64_t dropout_offset = 0;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <numeric>
+
 #include "kernels/optimizer_steps.h"
 #include "optim/curvature_factor.h"
 #include "optim/layer_gradients.h"
@@ -24,7 +26,7 @@ class Foof final : public Optimizer {
   void update() override;
   bool recordable() const override { return true; }
   int kind() const override { return 4 * inverts_for_next_ + 2 * refreshes_ + takes_statistics_; }
-  std::int64_t period() const override { return t_inv_; }
+  std::int64_t period() const override { return std::lcm(t_cov_, t_inv_); }
   std::vector<NamedTensor> state() override;
 
  private:

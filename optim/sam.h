@@ -34,6 +34,7 @@ class Sam final : public Optimizer {
   int kind() const override { return base_->kind(); }
   std::int64_t period() const override { return base_->period(); }
   std::vector<NamedTensor> state() override { return base_->state(); }
+  std::vector<NamedTensor> rates() override { return base_->rates(); }
 
  private:
   void climb();

@@ -1,7 +1,9 @@
 // CUDA devices for core: memory, copies, the stream. One process works on one device.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/device_backend.h"
 #include "kernels/cuda/runtime.h"
@@ -19,31 +21,53 @@ __global__ void store_kernel(Payload payload, int count, unsigned char* to) {
   if (i < count) to[i] = payload.bytes[i];
 }
 
+// Page-locked memory of one device's reads, and an event. To get and to free such memory waits for the device, so what
+// was used once is kept for the next read.
+struct Landing {
+  int device = 0;
+  std::size_t bytes = 0;
+  void* memory = nullptr;
+  cudaEvent_t done = nullptr;
+};
+std::vector<Landing>& idle_landings() {
+  static auto* const landings = new std::vector<Landing>;  // never destroyed: CUDA may be gone by then
+  return *landings;
+}
+
 // A copy into page-locked memory, and an event behind it.
 class Read final : public PendingRead {
  public:
-  Read(const void* from, std::size_t bytes, cudaStream_t stream) {
-    ACTGRAD_CUDA_CHECK(cudaMallocHost(&memory_, bytes));
-    ACTGRAD_CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
-    ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(memory_, from, bytes, cudaMemcpyDeviceToHost, stream));
-    ACTGRAD_CUDA_CHECK(cudaEventRecord(done_, stream));
+  Read(int device, const void* from, std::size_t bytes, cudaStream_t stream) : landing_{.device = device} {
+    std::vector<Landing>& idle = idle_landings();
+    const auto found = std::find_if(idle.begin(), idle.end(),
+                                    [&](const Landing& l) { return l.device == device && l.bytes >= bytes; });
+    if (found != idle.end()) {
+      landing_ = *found;
+      idle.erase(found);
+    } else {
+      landing_.bytes = bytes;
+      ACTGRAD_CUDA_CHECK(cudaMallocHost(&landing_.memory, bytes));
+      ACTGRAD_CUDA_CHECK(cudaEventCreateWithFlags(&landing_.done, cudaEventDisableTiming));
+    }
+    ACTGRAD_CUDA_CHECK(cudaMemcpyAsync(landing_.memory, from, bytes, cudaMemcpyDeviceToHost, stream));
+    ACTGRAD_CUDA_CHECK(cudaEventRecord(landing_.done, stream));
   }
   ~Read() override {
-    cudaEventSynchronize(done_);  // the copy must not write into freed memory
-    cudaEventDestroy(done_);
-    cudaFreeHost(memory_);
+    cudaEventSynchronize(landing_.done);  // the copy must not write into the next one's memory
+    idle_landings().push_back(landing_);
   }
+  Read(const Read&) = delete;
+  Read& operator=(const Read&) = delete;
   bool ready() override {
-    const cudaError_t status = cudaEventQuery(done_);
+    const cudaError_t status = cudaEventQuery(landing_.done);
     if (status == cudaErrorNotReady) return false;
     check(status, "cudaEventQuery", __FILE__, __LINE__);
     return true;
   }
-  const void* bytes() const override { return memory_; }
+  const void* bytes() const override { return landing_.memory; }
 
  private:
-  void* memory_ = nullptr;
-  cudaEvent_t done_ = nullptr;
+  Landing landing_;
 };
 
 // A CUDA graph, ready to be launched.
@@ -158,7 +182,7 @@ class Backend final : public DeviceBackend {
     launch(store_kernel, 1u, max_store, 0, stream(), payload, static_cast<int>(bytes), static_cast<unsigned char*>(to));
   }
   std::unique_ptr<PendingRead> read_later(const void* from, std::size_t bytes) override {
-    return std::make_unique<Read>(from, bytes, stream());
+    return std::make_unique<Read>(device_, from, bytes, stream());
   }
 
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {

@@ -23,12 +23,15 @@ namespace {
 using kernels::Conv2dGeometry;
 using kernels::MatrixPrecision;
 
-void check(cudnnStatus_t status, const char* call, int line) {
-  if (status == CUDNN_STATUS_SUCCESS) return;
+std::string message_of(cudnnStatus_t status) {
   std::array<char, 512> reason{};
   cudnnGetLastErrorString(reason.data(), reason.size());
-  throw InternalError(std::string(__FILE__) + ":" + std::to_string(line) + ": " + call + ": " +
-                      cudnnGetErrorString(status) + " " + reason.data());
+  return std::string(cudnnGetErrorString(status)) + " " + reason.data();
+}
+
+void check(cudnnStatus_t status, const char* call, int line) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  throw InternalError(std::string(__FILE__) + ":" + std::to_string(line) + ": " + call + ": " + message_of(status));
 }
 #define ACTGRAD_CUDNN_CHECK(call) check((call), #call, __LINE__)
 
@@ -79,7 +82,7 @@ struct Plan {
 
   Plan(const Conv2dGeometry& g, MatrixPrecision precision, bool nondeterministic) {
     describe(g, precision);
-    find_algorithms(g, nondeterministic);
+    find_algorithms(nondeterministic);
   }
 
   // The algorithm of this name, which the convolution's descriptor is set to.
@@ -95,6 +98,15 @@ struct Plan {
     const Performance& choice = algorithms[static_cast<std::size_t>(found - names.begin())];
     ACTGRAD_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution, choice.mathType));
     return choice;
+  }
+
+  // The algorithm of this name is not listed any more.
+  [[noreturn]] void refused(const std::string& name, cudnnStatus_t status) {
+    cudaGetLastError();  // unless it is one that stays, the next algorithm starts without it
+    const auto index = std::find(names.begin(), names.end(), name) - names.begin();
+    algorithms.erase(algorithms.begin() + index);
+    names.erase(names.begin() + index);
+    throw kernels::AlgorithmRefused(name + " was refused: " + message_of(status));
   }
 
  private:
@@ -129,7 +141,7 @@ struct Plan {
   }
 
   // In the order in which cuDNN expects them to be fast.
-  void find_algorithms(const Conv2dGeometry& g, bool nondeterministic) {
+  void find_algorithms(bool nondeterministic) {
     std::array<Performance, Direction::algorithms> candidates;
     int count = 0;
     const int wanted = static_cast<int>(candidates.size());
@@ -147,15 +159,12 @@ struct Plan {
       names.push_back(version_text(cudnnGetVersion()) + ", algorithm " + std::to_string(candidate.algo) + ", math " +
                       std::to_string(candidate.mathType));
     }
-    if (algorithms.empty())
-      throw UserError("cuDNN has no deterministic algorithm for a convolution of " + g.input_shape().to_string() +
-                      " with " + g.weight_shape().to_string() + ": use --conv im2col");
   }
 };
 
 // Plans are made once: the estimate costs more than the convolution.
 template <class Direction>
-const Plan<Direction>& plan_of(const Conv2dGeometry& g) {
+Plan<Direction>& plan_of(const Conv2dGeometry& g) {
   static std::map<std::tuple<int, MatrixPrecision, bool, Conv2dGeometry>, std::unique_ptr<Plan<Direction>>> plans;
   const MatrixPrecision precision = kernels::matrix_precision();
   const bool nondeterministic = kernels::algorithm_policy().nondeterministic;
@@ -182,8 +191,18 @@ void at_precision(const Tensor& a, const Tensor& b, Tensor& result, Write mode, 
   kernels::cast(narrow, result, mode);
 }
 
-Tensor workspace(std::size_t bytes) {
-  return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::uint8, this_device());
+// result = or += the convolution of a and b, by `call`, which is one of cuDNN's and gives its status.
+template <class Direction, class Call>
+void run(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& a, const Tensor& b, Tensor& result,
+         Write mode, const Call& call) {
+  Plan<Direction>& plan = plan_of<Direction>(g);
+  const auto& choice = plan.use(algorithm);
+  const Tensor scratch = Tensor::empty({static_cast<std::int64_t>(choice.memory)}, DType::uint8, this_device());
+  at_precision(a, b, result, mode, [&](const void* from_a, const void* from_b, void* to, const float* beta) {
+    count_launch();
+    const cudnnStatus_t status = call(plan, choice.algo, scratch, from_a, from_b, to, beta);
+    if (status != CUDNN_STATUS_SUCCESS) plan.refused(algorithm, status);
+  });
 }
 
 }  // namespace
@@ -203,39 +222,34 @@ const std::vector<std::string>& cudnn_algorithms(ConvDirection direction, const 
 
 void cudnn_forward(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& x, const Tensor& weight,
                    Tensor& y, Write mode) {
-  const auto& plan = plan_of<Forward>(g);
-  const auto& choice = plan.use(algorithm);
-  const Tensor scratch = workspace(choice.memory);
-  at_precision(x, weight, y, mode, [&](const void* from, const void* w, void* to, const float* beta) {
-    count_launch();
-    ACTGRAD_CUDNN_CHECK(cudnnConvolutionForward(handle(), &one, plan.x, from, plan.weight, w, plan.convolution,
-                                                choice.algo, scratch.raw(), scratch.bytes(), beta, plan.y, to));
-  });
+  run<Forward>(g, algorithm, x, weight, y, mode,
+               [](const auto& plan, auto algo, const Tensor& scratch, const void* from, const void* w, void* to,
+                  const float* beta) {
+                 return cudnnConvolutionForward(handle(), &one, plan.x, from, plan.weight, w, plan.convolution, algo,
+                                                scratch.raw(), scratch.bytes(), beta, plan.y, to);
+               });
 }
 
 void cudnn_backward_data(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& dy, const Tensor& weight,
                          Tensor& dx, Write mode) {
-  const auto& plan = plan_of<BackwardData>(g);
-  const auto& choice = plan.use(algorithm);
-  const Tensor scratch = workspace(choice.memory);
-  at_precision(dy, weight, dx, mode, [&](const void* from, const void* w, void* to, const float* beta) {
-    count_launch();
-    ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardData(handle(), &one, plan.weight, w, plan.y, from, plan.convolution,
-                                                     choice.algo, scratch.raw(), scratch.bytes(), beta, plan.x, to));
-  });
+  run<BackwardData>(g, algorithm, dy, weight, dx, mode,
+                    [](const auto& plan, auto algo, const Tensor& scratch, const void* from, const void* w, void* to,
+                       const float* beta) {
+                      return cudnnConvolutionBackwardData(handle(), &one, plan.weight, w, plan.y, from,
+                                                          plan.convolution, algo, scratch.raw(), scratch.bytes(), beta,
+                                                          plan.x, to);
+                    });
 }
 
 void cudnn_backward_weight(const Conv2dGeometry& g, const std::string& algorithm, const Tensor& dy, const Tensor& x,
                            Tensor& dweight, Write mode) {
-  const auto& plan = plan_of<BackwardWeight>(g);
-  const auto& choice = plan.use(algorithm);
-  const Tensor scratch = workspace(choice.memory);
-  at_precision(x, dy, dweight, mode, [&](const void* input, const void* gradient, void* to, const float* beta) {
-    count_launch();
-    ACTGRAD_CUDNN_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.x, input, plan.y, gradient,
-                                                       plan.convolution, choice.algo, scratch.raw(), scratch.bytes(),
-                                                       beta, plan.weight, to));
-  });
+  run<BackwardWeight>(g, algorithm, x, dy, dweight, mode,
+                      [](const auto& plan, auto algo, const Tensor& scratch, const void* input, const void* gradient,
+                         void* to, const float* beta) {
+                        return cudnnConvolutionBackwardFilter(handle(), &one, plan.x, input, plan.y, gradient,
+                                                              plan.convolution, algo, scratch.raw(), scratch.bytes(),
+                                                              beta, plan.weight, to);
+                      });
 }
 
 }  // namespace actgrad::cuda

@@ -76,6 +76,12 @@ elseif(ACTGRAD_CUDA MATCHES "^(emulated|checked)$")
   find_path(ACTGRAD_CUDA_INCLUDE cuda_runtime_api.h
     HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include REQUIRED
     DOC "the folder of the CUDA toolkit's headers")
+  find_path(ACTGRAD_CUDNN_INCLUDE cudnn.h HINTS ${ACTGRAD_CUDA_INCLUDE} ${ACTGRAD_CUDA_LIBS} PATH_SUFFIXES include
+    DOC "the folder of cudnn.h")
+  set(ACTGRAD_CUDNN "")
+  if(ACTGRAD_CUDNN_INCLUDE)
+    set(ACTGRAD_CUDNN actgrad_cuda_emulator)  # which stands in for it
+  endif()
 elseif(NOT ACTGRAD_CUDA STREQUAL "off")
   message(FATAL_ERROR "ACTGRAD_CUDA is '${ACTGRAD_CUDA}' (known: off, nvcc, emulated, checked)")
 endif()
@@ -126,8 +132,10 @@ function(actgrad_cuda_module kernels)
     if(ACTGRAD_CUDNN)
       target_include_directories(actgrad_cuda SYSTEM PRIVATE ${ACTGRAD_CUDNN_INCLUDE})
       target_link_libraries(actgrad_cuda PRIVATE ${ACTGRAD_CUDNN})
-      target_compile_definitions(actgrad_cuda PRIVATE ACTGRAD_HAVE_CUDNN)
     endif()
+  endif()
+  if(ACTGRAD_CUDNN)
+    target_compile_definitions(actgrad_cuda PRIVATE ACTGRAD_HAVE_CUDNN)
   endif()
   add_dependencies(${kernels} actgrad_cuda)
   # The module has no copy of core and kernels (there must be one allocator, one registry): it finds them in the program

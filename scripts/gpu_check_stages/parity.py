@@ -48,7 +48,7 @@ def stage_parity(check):
         raise Failed(f"test_cuda ran no test: {last_line(output)}")
     unfinished = cases.pop()[0] if code is None and not cases[-1][1] else None
     skipped = {name: last_line(text) for name, good, text in cases
-               if good and re.search("skipped|compiled, not run", text)}
+               if good and "skipped" in text}
     failed = [name for name, good, _ in cases if not good]
     passed = len(cases) - len(skipped) - len(failed)
     result = f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped"

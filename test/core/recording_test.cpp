@@ -45,6 +45,17 @@ TEST_CASE("a pool is left when the work throws, and is not used within another")
   CHECK(block().raw() != inside);
 }
 
+TEST_CASE("what is made while a pool is left does not stay in it") {
+  MemoryPool pool(Device{});
+  const void* left = nullptr;
+  pool.use([&] {
+    MemoryPool::leave([&] { left = block().raw(); });
+    CHECK_THROWS_AS(MemoryPool::leave([] { throw UserError("stop"); }), UserError);
+    CHECK(block().raw() != left);  // of the pool again
+  });
+  CHECK(block().raw() == left);
+}
+
 TEST_CASE("on the CPU every step runs as it is") {
   StepRunner runner(Device{}, true);
   int runs = 0;

@@ -2,14 +2,13 @@
 #include <cublas_v2.h>
 
 #include <Eigen/Core>
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 #include <utility>
 
 #include "test/cuda_emulator/emulator.h"
 #include "test/cuda_emulator/stream.h"
+#include "test/cuda_emulator/tensor_cores.h"
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
@@ -23,16 +22,9 @@ using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;  // by columns,
 template <class M>
 using Mapped = Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>>;
 
-// The nearest number with `bits` bits of mantissa: what tensor cores do to factors.
+// The factors as tensor cores take them.
 void round_mantissa(Matrix<float>& x, int bits) {
-  for (float& value : x.reshaped()) {
-    std::uint32_t word;
-    std::memcpy(&word, &value, sizeof word);
-    const std::uint32_t dropped = 23 - static_cast<std::uint32_t>(bits), half = (1u << (dropped - 1)) - 1;
-    word += half + (word >> dropped & 1);  // to even
-    word &= ~((1u << dropped) - 1);
-    if (std::isfinite(value)) std::memcpy(&value, &word, sizeof word);
-  }
+  for (float& value : x.reshaped()) value = with_mantissa(value, bits);
 }
 
 // A factor as it lies in device memory, read like a kernel would.

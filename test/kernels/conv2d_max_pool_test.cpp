@@ -93,3 +93,14 @@ TEST_CASE("a convolution of no images with max pooling", "[conv2d]") {
   max_pool_backward_weight(g, {2, 2}, p, Tensor::empty(p.shape(), DType::uint8), x, dweight, Write::overwrite);
   CHECK(distance(dweight, std::vector<double>(72, 0.0)) == 0);
 }
+
+TEST_CASE("a pooling window larger than the convolution's output is refused") {
+  const Conv2dGeometry g{8, 5, 5, 6, 16, 5, 5};
+  const Tensor x = random_tensor<float>(g.input_shape(), 1), weight = random_tensor<float>(g.weight_shape(), 2);
+  Tensor p = Tensor::zeros({8, 1, 1, 16}, DType::float32), argmax = Tensor::zeros(p.shape(), DType::uint8);
+  Tensor dw = Tensor::zeros(g.weight_shape(), DType::float32);
+  REQUIRE_THROWS_WITH(conv2d_max_pool_forward(g, {2, 2}, x, weight, Tensor(), p, argmax, ConvEngine::automatic),
+                      ContainsSubstring("smaller than the window"));
+  REQUIRE_THROWS_WITH(max_pool_backward_weight(g, {2, 2}, p, argmax, x, dw, Write::overwrite),
+                      ContainsSubstring("smaller than the window"));
+}

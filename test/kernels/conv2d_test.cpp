@@ -152,6 +152,16 @@ TEST_CASE("convolutions refuse tensors that do not fit", "[conv2d]") {
   REQUIRE_THROWS_AS(conv2d_forward(g, x, weight, Tensor(), y, ConvEngine::automatic), InternalError);
 }
 
+TEST_CASE("a kernel larger than the padded image has no output, whatever the stride", "[conv2d]") {
+  for (const std::int64_t stride : {1, 2, 3}) {
+    const Conv2dGeometry g{1, 3, 3, 1, 1, 4, 4, stride};
+    CHECK(g.out_height() == 0);
+    const Tensor x = random_tensor<float>(g.input_shape(), 1), weight = random_tensor<float>(g.weight_shape(), 2);
+    Tensor y = Tensor::empty({1, 1, 1, 1}, DType::float32);
+    REQUIRE_THROWS_AS(conv2d_forward(g, x, weight, Tensor(), y, ConvEngine::automatic), InternalError);
+  }
+}
+
 TEST_CASE("convolution engines have names", "[conv2d]") {
   for (const ConvEngine engine : {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::winograd})
     CHECK(parse_conv_engine(name_of(engine)) == engine);

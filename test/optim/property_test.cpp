@@ -96,6 +96,16 @@ TEST_CASE("a 1x1 convolution trains like a linear layer on its positions, whatev
   }
 }
 
+TEST_CASE("SAM shows the rates of its base") {
+  const auto rates = [](const std::string& base) {
+    GoldenRun run("sam", Options(optimizer_options("sam", base)), {6}, DType::float64, 1);
+    run.step(0, 0.01);
+    return run.optimizer->rates();
+  };
+  CHECK(rates("sgd").empty());
+  CHECK_FALSE(rates("adaact").empty());
+}
+
 TEST_CASE("evaluation leaves every optimizer's state alone") {
   const OneThread one_thread;
   for (const std::string& name : optimizer_names()) {
