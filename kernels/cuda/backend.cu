@@ -145,9 +145,9 @@ class Backend final : public DeviceBackend {
     return true;
   }
   // The emulator sees what goes behind a tensor's end, and who uses freed memory. A captured graph needs the cache,
-  // for nothing can be allocated during a capture.
+  // for nothing can be allocated during a capture. To give memory back waits for the work of lazy streams.
   bool keeps_memory() const override {
-    return std::getenv("ACTGRAD_EMULATOR_KEEPS_MEMORY") != nullptr;
+    return std::getenv("ACTGRAD_EMULATOR_KEEPS_MEMORY") || std::getenv("ACTGRAD_EMULATOR_LAZY");
   }
 #endif
 

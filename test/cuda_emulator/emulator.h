@@ -21,6 +21,9 @@ bool checked();
 // Whether a host's access to device memory faults: the processor has protection keys for pages.
 bool host_is_kept_out();
 
+// Whether streams do their work only when somebody waits for it: ACTGRAD_EMULATOR_LAZY is set.
+bool lazy();
+
 // The seed of the order in which blocks and threads run: of ACTGRAD_EMULATOR_SEED, else drawn, and printed with every
 // error. The same seed and the same launches give the same order, with one worker also between blocks.
 std::uint64_t seed();

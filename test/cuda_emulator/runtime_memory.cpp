@@ -1,8 +1,10 @@
 // The CUDA runtime's memory management: allocation, copies and fills, each checked against the allocations that exist.
 #include <cstring>
 #include <mutex>
+#include <vector>
 
 #include "test/cuda_emulator/checker.h"
+#include "test/cuda_emulator/emulator.h"
 #include "test/cuda_emulator/failures.h"
 #include "test/cuda_emulator/memory.h"
 #include "test/cuda_emulator/stream.h"
@@ -25,8 +27,9 @@ cudaError_t allocate(void** pointer, std::size_t bytes, Allocation::Kind kind) {
 cudaError_t release(void* pointer) {
   const Lock lock(device_mutex());
   if (pointer == nullptr) return cudaSuccess;
-  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
+  if (const cudaError_t error = settle()) return remember(error);  // the runtime waits here too
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   return remember(Memory::instance().release(pointer) ? cudaSuccess : cudaErrorInvalidValue);
 }
 
@@ -69,11 +72,22 @@ cudaError_t copy_rows(void* to, std::size_t to_pitch, const void* from, std::siz
   return cudaSuccess;
 }
 
+// Memory of the host's that the runtime did not lock.
+bool is_pageable(const void* pointer) {
+  return Memory::instance().find(pointer) == nullptr;
+}
+bool is_captured(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaStreamIsCapturing(stream, &status);
+  return status != cudaStreamCaptureStatusNone;
+}
+
 // The calls that wait for the result are no part of a graph.
 cudaError_t now(Operation operation) {
   const Lock lock(device_mutex());
-  if (const cudaError_t error = failures::sticky()) return remember(error);
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
+  if (const cudaError_t error = settle()) return remember(error);
+  if (const cudaError_t error = failures::sticky()) return remember(error);
   const DeviceAccess access;
   return remember(operation());
 }
@@ -115,7 +129,16 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return now([=] { return copy(to, from, bytes, kind); });
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  return enqueue(stream, [=] { return copy(to, from, bytes, kind); });
+  const Lock lock(device_mutex());
+  const bool from_pageable = is_pageable(from), to_pageable = is_pageable(to);
+  if (lazy() && from_pageable && !to_pageable && !is_captured(stream)) {  // the runtime takes a copy before it returns
+    const auto* const first = static_cast<const char*>(from);
+    return enqueue(
+        stream, [=, staged = std::vector<char>(first, first + bytes)] { return copy(to, staged.data(), bytes, kind); });
+  }
+  const cudaError_t error = enqueue(stream, [=] { return copy(to, from, bytes, kind); });
+  if (error != cudaSuccess || !to_pageable || is_captured(stream)) return error;
+  return remember(settle());  // and waits for what goes into such memory
 }
 cudaError_t cudaMemcpy2D(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
                          std::size_t height, cudaMemcpyKind kind) {

@@ -1,10 +1,14 @@
 // The CUDA runtime's streams, events, stream capture and graphs. Semantics: "CUDA Runtime API", stream and graph
 // management.
 #include <algorithm>
+#include <cstdlib>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <utility>
 
+#include "test/cuda_emulator/emulator.h"
 #include "test/cuda_emulator/failures.h"
 #include "test/cuda_emulator/memory.h"
 #include "test/cuda_emulator/stream.h"
@@ -15,6 +19,12 @@ namespace {
 std::set<CUstream_st*>& streams() {
   static auto* set = new std::set<CUstream_st*>;
   return *set;
+}
+
+// What lazy streams have not done yet.
+std::deque<Operation>& pending() {
+  static auto* queue = new std::deque<Operation>;
+  return *queue;
 }
 
 bool is_default(cudaStream_t stream) {
@@ -48,8 +58,26 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation) {
   if (is_default(stream) && stream != cudaStreamPerThread && refuse_during_capture() != cudaSuccess) {
     return remember(cudaErrorStreamCaptureImplicit);
   }
+  if (lazy()) {
+    pending().push_back(std::move(operation));
+    return cudaSuccess;
+  }
   const DeviceAccess access;
   return remember(operation());
+}
+
+bool lazy() {
+  static const bool asked_for = std::getenv("ACTGRAD_EMULATOR_LAZY") != nullptr;
+  return asked_for;
+}
+
+cudaError_t settle() {
+  const std::lock_guard lock(device_mutex());
+  const DeviceAccess access;
+  std::deque<Operation> work = std::exchange(pending(), {});  // after an error the rest is never done
+  for (const Operation& operation : work)
+    if (const cudaError_t error = operation()) return error;
+  return cudaSuccess;
 }
 
 }  // namespace actgrad::cuda_emulator
@@ -85,17 +113,17 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Lock lock(device_mutex());
-  if (const cudaError_t error = failures::sticky()) return remember(error);
-  if (!is_default(stream) && !capturing(stream)) return cudaSuccess;
-  return remember(refuse_during_capture());
+  if (is_default(stream) || capturing(stream)) {
+    if (const cudaError_t error = refuse_during_capture()) return remember(error);
+  }
+  if (const cudaError_t error = settle()) return remember(error);
+  return remember(failures::sticky());
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return cudaStreamSynchronize(stream);
 }
 cudaError_t cudaDeviceSynchronize() {
-  const Lock lock(device_mutex());
-  if (const cudaError_t error = failures::sticky()) return remember(error);
-  return remember(refuse_during_capture());
+  return cudaStreamSynchronize(nullptr);
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
   return enqueue(stream, [=] {
@@ -130,11 +158,16 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (const cudaError_t error = failures::sticky()) return remember(error);
-  return event->capture == nullptr ? cudaSuccess : remember(cudaErrorCapturedEvent);
+  const Lock lock(device_mutex());
+  if (event->capture != nullptr) return remember(cudaErrorCapturedEvent);
+  if (const cudaError_t error = settle()) return remember(error);
+  return remember(failures::sticky());
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return cudaEventSynchronize(event);
+  const Lock lock(device_mutex());
+  const bool ready = pending().empty();
+  if (const cudaError_t error = cudaEventSynchronize(event)) return error;
+  return ready ? cudaSuccess : cudaErrorNotReady;  // the next time it is
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   if (!start->recorded || !end->recorded) return remember(cudaErrorInvalidResourceHandle);

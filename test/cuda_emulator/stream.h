@@ -1,5 +1,5 @@
-// Streams, events and graphs behind the runtime's opaque handles. Work is done when it is enqueued, unless its stream
-// is being captured: then it is recorded.
+// Streams, events and graphs behind the runtime's opaque handles. Work is done when it is enqueued; with
+// ACTGRAD_EMULATOR_LAZY set, only when somebody waits for it. In a stream that is being captured it is recorded.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -14,6 +14,8 @@ using Operation = std::function<cudaError_t()>;
 
 // Does the operation, or records it for the graph that the stream is being captured into.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
+// Does what is left of the work of all streams, in the order in which it was enqueued. Gives its error.
+cudaError_t settle();
 // For calls that a capture does not allow (allocation, anything that waits): ends every capture in progress as
 // invalid, and gives the error; cudaSuccess if nothing is being captured.
 cudaError_t refuse_during_capture();

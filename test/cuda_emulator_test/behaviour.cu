@@ -148,6 +148,18 @@ bool library_result_is_readable() {
   return total.values()[0] == 5;
 }
 
+std::vector<int> before_and_after_waiting() {
+  int* locked = nullptr;
+  ACTGRAD_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&locked), sizeof(int)));
+  *locked = 0;
+  launch(set_kernel, 1u, 1, 0, nullptr, locked, 1);
+  std::vector<int> seen = {*locked};
+  ACTGRAD_CUDA_CHECK(cudaStreamSynchronize(nullptr));
+  seen.push_back(*locked);
+  ACTGRAD_CUDA_CHECK(cudaFreeHost(locked));
+  return seen;
+}
+
 // In a process of its own, which the access ends.
 int signal_of_host_access() {
   const DeviceArray<int> x(std::vector<int>{1});

@@ -15,6 +15,7 @@ std::vector<int> captured_copy();
 std::vector<int> joined_streams();
 void library_reads_too_much();
 bool library_result_is_readable();
-int signal_of_host_access();  // 0 if nothing happens
+std::vector<int> before_and_after_waiting();  // what a kernel sets to 1
+int signal_of_host_access();                  // 0 if nothing happens
 
 }  // namespace actgrad::test

@@ -120,6 +120,10 @@ TEST_CASE("graphs replay launches, copies and fills with the arguments of their 
   CHECK(joined_streams() == std::vector<int>{1, 2});
 }
 
+TEST_CASE("lazy streams work when somebody waits") {
+  CHECK(before_and_after_waiting() == std::vector<int>{cuda_emulator::lazy() ? 0 : 1, 1});
+}
+
 TEST_CASE("the host cannot touch device memory") {
   if (cuda_emulator::host_is_kept_out()) CHECK(signal_of_host_access() == SIGSEGV);
 }
