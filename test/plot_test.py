@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import json
+import os
 import re
 import shutil
 import struct
@@ -33,7 +34,7 @@ import pandas
 
 import actgrad_runs
 import run_generator as generator
-from plots import activation_bars, condensed, loss_curves, stability, style, twins
+from plots import activation_bars, archive, condensed, loss_curves, stability, style, twins
 from plots.curves import view_of
 from plots.experiment import Experiment, mean_and_error
 
@@ -114,6 +115,25 @@ class Runs(Case):
             [sys.executable, str(ROOT / "scripts/actgrad_runs.py"),
              str(self.out / "nowhere")], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
+
+    def list_runs(self, *arguments, python=()):
+        return subprocess.run([sys.executable, *python, str(ROOT / "scripts/actgrad_runs.py"), *map(str, arguments)],
+                              capture_output=True, text=True, env=os.environ | {"ACTGRAD_PLOT_RETRIED": "1"})
+
+    def test_runs_of_metatrain_are_not_listed(self):
+        learned = self.out / "learned"
+        learned.mkdir()
+        (learned / "config.json").write_text('{"options": {"optim": "hyperadam"}}')
+        (learned / "metrics.csv").write_text("epoch,meta_steps,loss,final_loss,train_seconds,elapsed_seconds\n1,5,2,1,3,4\n")
+        result = self.list_runs(self.out)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1), result.stderr)
+        generator.write_run(self.out / "a")
+        result = self.list_runs(self.out)
+        self.assertEqual((result.returncode, result.stdout.count("\n")), (0, 2), result.stderr)
+
+    def test_without_pandas_it_says_what_is_missing(self):
+        result = self.list_runs(self.out, python=["-S"])  # without the folders of installed packages
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (77, 1), result.stderr)
 
     def test_damaged_safetensors(self):
         file = self.out / "a.safetensors"
@@ -484,6 +504,26 @@ class Collected(Case):
         shutil.rmtree(again / "stability")
         shutil.rmtree(again / "bars")
         self.assertIn("12 runs", self.collect(again, results).stdout)
+
+    def test_an_interrupted_restoring_is_completed_by_the_next(self):
+        generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
+        results, again = self.out / "results", self.out / "again"
+        self.assertEqual(self.collect(self.out, results).returncode, 0)
+        write, left = archive.os.replace, [4]
+
+        def full_disk(source, target):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            write(source, target)
+
+        with mock.patch.object(archive.os, "replace", full_disk), self.assertRaises(OSError):
+            archive.restore_runs(results / "runs.tar.xz", again)
+        self.assertEqual(len(list((again / "runs").iterdir())), 2)
+        self.assertEqual(list(again.rglob("config.json")), [])
+        self.assertEqual(archive.restore_runs(results / "runs.tar.xz", again), 2)
+        for folder in (again / "runs").iterdir():
+            self.assertEqual({file.name for file in folder.iterdir()}, {"config.json", "metrics.csv", "summary.json"})
 
     def assert_same_facts(self, file, other):
         """Up to the rounding of what was kept."""
