@@ -255,6 +255,8 @@ def overview(directory):
 
 
 def main(arguments):
+    from plots.program import error_text
+
     usage = "usage: actgrad_runs.py DIR | --tensorboard DIR [LOGDIR]"
     if arguments in (["-h"], ["--help"]):
         print(__doc__.strip())
@@ -266,8 +268,8 @@ def main(arguments):
             print(overview(arguments[0]).to_string(index=False))
         else:
             raise RunError(usage)
-    except RunError as error:
-        print(f"actgrad_runs: {error}", file=sys.stderr)
+    except (OSError, RunError) as error:
+        print(f"actgrad_runs: {error_text(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -213,6 +213,16 @@ class Usage(Case):
         self.refused(folder)
         self.assertEqual([file.name for file in folder.iterdir()], ["experiment.json"])
 
+    def test_what_cannot_be_drawn_or_written_is_said_in_one_line(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "heat-map", "x": "lr"}, cells("SGD"), seeds=1)
+        self.assertIn("its picture has no 'y'", self.refused(folder))
+        folder = generator.write_experiment(self.out, "g", {"kind": "accuracy-curves"}, cells("SGD"), seeds=1)
+        (folder / ".g.png.new").mkdir()
+        self.assertIn("Is a directory", self.refused(folder))
+        metrics = self.out / "runs/g-0-seed0/metrics.csv"
+        metrics.write_text(metrics.read_text().replace("train_seconds", "seconds"))
+        self.assertIn("have no 'train_seconds'", self.refused(folder))
+
     def test_the_same_runs_give_the_same_files(self):
         folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam"))
         self.drawn(folder)
@@ -382,6 +392,15 @@ class Figures(Case):
         pairs = twins.of(plain, others)
         self.assertEqual([(run.options["seed"], twin.options["seed"], twin.options["replace-example"])
                           for run, twin in pairs], [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
+
+    def test_a_preconditioner_with_an_epoch_twice(self):
+        run, twin = (actgrad_runs.load(generator.write_run(self.out / str(example), record=["preconditioner"],
+                                                           replace_example=example)) for example in (-1, 7))
+        self.assertEqual(len(twins.preconditioner_distances(run, twin)), 6)
+        file = twin.directory / "preconditioner.csv"
+        file.write_text(file.read_text() + file.read_text().splitlines()[-1] + "\n")
+        with self.assertRaisesRegex(actgrad_runs.RunError, "7/preconditioner.csv: has an epoch twice"):
+            twins.preconditioner_distances(run, twin)
 
     def test_last_rise(self):
         def last_rise(*increases):

@@ -12,7 +12,7 @@ from .experiment import Picture, fact
 
 
 def draw(experiment):
-    options = experiment.picture["x"], experiment.picture["y"]
+    options = experiment.of_picture("x"), experiment.of_picture("y")
     cells, references = split(experiment, options)
     xs, ys = ([*sorted({group.option(option) for group in cells}, key=sort_key)] for option in options)
     values, errors = numpy.full((len(ys), len(xs)), numpy.nan), numpy.full((len(ys), len(xs)), numpy.nan)
