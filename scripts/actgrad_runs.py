@@ -9,8 +9,9 @@
     actgrad_runs.load_many("runs")           # all runs below a folder, one row per run and epoch, options as columns
     actgrad_runs.to_tensorboard("runs")      # then: tensorboard --logdir runs/tensorboard
 
-From a shell: `actgrad_runs.py DIR` lists the runs below a folder, `actgrad_runs.py --tensorboard DIR [LOGDIR]` is
-to_tensorboard.
+From a shell: `actgrad_runs.py DIR` lists the runs of `train` below a folder, `actgrad_runs.py --tensorboard DIR [LOGDIR]`
+is to_tensorboard. Exit codes: 0, 2 bad usage or nothing that can be read, 77 when pandas is missing (Debian:
+python3-pandas).
 """
 
 import functools
@@ -19,6 +20,12 @@ import json
 import os
 import sys
 from pathlib import Path
+
+if __name__ == "__main__":  # before the packages are needed below
+    sys.dont_write_bytecode = True
+    from plots.program import PACKAGES_MISSING, has_packages
+    if not has_packages("actgrad_runs", "numpy", "pandas"):
+        sys.exit(PACKAGES_MISSING)
 
 import numpy
 import pandas
@@ -230,9 +237,11 @@ def thin_out(table, longest):
 
 
 def overview(directory):
-    """A row per run: what it was and what it reached."""
+    """A row per run: what it was and what it reached. Runs of metatrain, which have no accuracy, are left out."""
     rows = []
     for run in find_runs(directory):
+        if "test_accuracy" not in run.metrics:
+            continue
         accuracy = run.metrics["test_accuracy"]
         options = {name: run.options.get(name) for name in ("model", "optim", "data", "seed")}
         rows.append({"run": run.directory.relative_to(directory).as_posix()} | options | {
@@ -240,10 +249,14 @@ def overview(directory):
             "best": accuracy.max(),
             "last": accuracy.iloc[-1] if len(accuracy) else None,
         })
+    if not rows:
+        raise RunError(f"{directory}: holds no runs of train")
     return pandas.DataFrame(rows)
 
 
 def main(arguments):
+    from plots.program import error_text
+
     usage = "usage: actgrad_runs.py DIR | --tensorboard DIR [LOGDIR]"
     if arguments in (["-h"], ["--help"]):
         print(__doc__.strip())
@@ -255,8 +268,8 @@ def main(arguments):
             print(overview(arguments[0]).to_string(index=False))
         else:
             raise RunError(usage)
-    except RunError as error:
-        print(f"actgrad_runs: {error}", file=sys.stderr)
+    except (OSError, RunError) as error:
+        print(f"actgrad_runs: {error_text(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts/gpu_check"
@@ -18,6 +19,7 @@ gpu_check = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu
 loader.exec_module(gpu_check)
 from gpu_check_stages.parity import read_cases  # whose folder gpu_check has made known
 from gpu_check_stages.sanitize import sanitizer_verdict
+from gpu_check_stages.train import stop_after_epoch
 
 
 def run(*arguments, **environment):
@@ -89,6 +91,22 @@ class Reports(unittest.TestCase):
             self.assertEqual(second.returncode, 1, "there is nothing to sanitize")
             self.assertEqual(set(json.loads(file.read_text())["stages"]), {"parity", "sanitize"})
             self.assertIn("A rehearsal", second.stdout)
+
+
+class Stopping(unittest.TestCase):
+    def test_a_run_is_stopped_after_its_first_epoch(self):
+        train = """import pathlib, sys, time
+folder = pathlib.Path(sys.argv[-1])
+folder.mkdir()
+(folder / "checkpoint.safetensors").touch()
+time.sleep(0.5)
+(folder / "summary.json").touch()
+time.sleep(60)"""
+        check = mock.Mock(environment=lambda: None, left=lambda: 60)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "run"
+            self.assertIsNone(stop_after_epoch(check, [sys.executable, "-c", train], folder))
+            self.assertTrue((folder / "summary.json").is_file())
 
 
 class Reading(unittest.TestCase):

@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import json
+import os
 import re
 import shutil
 import struct
@@ -33,7 +34,8 @@ import pandas
 
 import actgrad_runs
 import run_generator as generator
-from plots import activation_bars, condensed, loss_curves, stability, style, twins
+from plots import accuracy_curves, activation_bars, activation_series, archive, condensed, covariance, heat_map
+from plots import loss_curves, stability, style, twins
 from plots.curves import view_of
 from plots.experiment import Experiment, mean_and_error
 
@@ -115,6 +117,26 @@ class Runs(Case):
              str(self.out / "nowhere")], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
 
+    def list_runs(self, *arguments, python=()):
+        return subprocess.run([sys.executable, *python, str(ROOT / "scripts/actgrad_runs.py"), *map(str, arguments)],
+                              capture_output=True, text=True, env=os.environ | {"ACTGRAD_PLOT_RETRIED": "1"})
+
+    def test_runs_of_metatrain_are_not_listed(self):
+        learned = self.out / "learned"
+        learned.mkdir()
+        (learned / "config.json").write_text('{"options": {"optim": "hyperadam"}}')
+        header = "epoch,meta_steps,loss,final_loss,train_seconds,elapsed_seconds"
+        (learned / "metrics.csv").write_text(f"{header}\n1,5,2,1,3,4\n")
+        result = self.list_runs(self.out)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1), result.stderr)
+        generator.write_run(self.out / "a")
+        result = self.list_runs(self.out)
+        self.assertEqual((result.returncode, result.stdout.count("\n")), (0, 2), result.stderr)
+
+    def test_without_pandas_it_says_what_is_missing(self):
+        result = self.list_runs(self.out, python=["-S"])  # without the folders of installed packages
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (77, 1), result.stderr)
+
     def test_damaged_safetensors(self):
         file = self.out / "a.safetensors"
         generator.write_safetensors(file, {"a": numpy.arange(6, dtype=numpy.float32).reshape(2, 3)})
@@ -192,6 +214,16 @@ class Usage(Case):
         (folder / "experiment.json").write_text('{"name": "f"}')
         self.refused(folder)
         self.assertEqual([file.name for file in folder.iterdir()], ["experiment.json"])
+
+    def test_what_cannot_be_drawn_or_written_is_said_in_one_line(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "heat-map", "x": "lr"}, cells("SGD"), seeds=1)
+        self.assertIn("its picture has no 'y'", self.refused(folder))
+        folder = generator.write_experiment(self.out, "g", {"kind": "accuracy-curves"}, cells("SGD"), seeds=1)
+        (folder / ".g.png.new").mkdir()
+        self.assertIn("Is a directory", self.refused(folder))
+        metrics = self.out / "runs/g-0-seed0/metrics.csv"
+        metrics.write_text(metrics.read_text().replace("train_seconds", "seconds"))
+        self.assertIn("have no 'train_seconds'", self.refused(folder))
 
     def test_the_same_runs_give_the_same_files(self):
         folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD", "Adam"))
@@ -284,6 +316,22 @@ class Figures(Case):
             self.assertAlmostEqual(row["mean"], numpy.mean([run["fc3 mean"].mean() for run in second]), 4)
             self.assertAlmostEqual(row["smallest"], min(run["fc3 smallest"].min() for run in second), 5)
 
+    def test_panels_of_many_decades_are_alike(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "activation-series", "band": "units"},
+                                            cells("AdaAct", "SGD"), record=["activation-variance"])
+        axes = activation_series.draw(Experiment(folder)).figure.axes
+        self.assertEqual(axes[len(generator.LAYERS)].get_ylabel(), "SGD\nactivation variance")
+        axes[0].set_ylim(1e-3, 1e2)
+        style.log_ticks(axes[0])
+        self.assertEqual(len(axes[0].yaxis.get_minorticklocs()), 0)
+        axes[0].set_ylim(0.28, 2.6)
+        style.log_ticks(axes[0])
+        self.assertEqual([round(tick, 6) for tick in axes[0].yaxis.get_majorticklocs() if 0.28 < tick < 0.5], [0.3, 0.4])
+
+    def test_shares_have_two_digits(self):
+        self.assertEqual([covariance.percent(share) for share in (0.0025, 0.005, 0.0481, 0.127, 1)],
+                         ["0.25%", "0.50%", "4.8%", "13%", "100%"])
+
     def test_covariance(self):
         folder = generator.write_experiment(self.out, "f", {"kind": "covariance"}, cells("AdaAct"),
                                             record=["activation-covariance"])
@@ -363,6 +411,15 @@ class Figures(Case):
         self.assertEqual([(run.options["seed"], twin.options["seed"], twin.options["replace-example"])
                           for run, twin in pairs], [(0, 0, 7), (1, 1, 7), (2, 2, 7)])
 
+    def test_a_preconditioner_with_an_epoch_twice(self):
+        run, twin = (actgrad_runs.load(generator.write_run(self.out / str(example), record=["preconditioner"],
+                                                           replace_example=example)) for example in (-1, 7))
+        self.assertEqual(len(twins.preconditioner_distances(run, twin)), 6)
+        file = twin.directory / "preconditioner.csv"
+        file.write_text(file.read_text() + file.read_text().splitlines()[-1] + "\n")
+        with self.assertRaisesRegex(actgrad_runs.RunError, "7/preconditioner.csv: has an epoch twice"):
+            twins.preconditioner_distances(run, twin)
+
     def test_last_rise(self):
         def last_rise(*increases):
             rows = {"epoch": 1, "step": range(1, len(increases) + 2), "lr": 0.1, "rate change": 0.0}
@@ -401,32 +458,66 @@ class Figures(Case):
         self.assertAlmostEqual(loss["value"], last[0]["value"] - last[1]["value"], 2)
         self.assertAlmostEqual(loss["se"], numpy.hypot(last[0]["se"], last[1]["se"]), 3)
 
-    def test_loss_curves(self):
+    def loss_curves(self, panels="task", n=10, **steps_of):
+        """An experiment with a panel per task, each of so many steps."""
         entries = []
-        for task in ("mlp-sigmoid", "mlp-relu"):
+        for task, steps in steps_of.items():
             for optim, factor in (("Adam", 1.0), ("HyperAdam", 0.5)):
                 folder = self.out / f"runs/{task}-{optim}"
                 folder.mkdir(parents=True)
                 (folder / "config.json").write_text(json.dumps({"options": {"task": task, "optim": optim.lower()}}))
-                steps = numpy.arange(20)
-                curve = pandas.DataFrame({"step": steps, "mean": factor * 2.3 * 0.9**steps, "se": 0.01, "n": 10})
+                step = numpy.arange(steps)
+                curve = pandas.DataFrame({"step": step, "mean": factor * 2.3 * 0.9**(step / steps * 20),
+                                          "se": 0.01 if n > 1 else 0, "n": n})
                 curve.to_csv(folder / "curve.csv", index=False)
                 for metric in ("last_loss", "top1"):  # two numbers of the same run: one curve
                     entries.append({
-                        "labels": {"optimizer": optim, "measure": f"{task} {metric}"}, "metric": metric,
+                        "labels": {"optimizer": optim, "measure": f"{task.upper()} {metric}"}, "metric": metric,
                         "options": {"task": task, "optim": optim.lower()}, "paper": {"mean": 0.3},
                         "runs": [{"seed": 0, "status": "finished", "directory": f"runs/{folder.name}"}]})
         folder = self.out / "f"
         folder.mkdir()
-        picture = {"kind": "loss-curves", "panels": "task", "curves": "optimizer"}
+        picture = {"kind": "loss-curves", "panels": panels, "curves": "optimizer"}
         (folder / "experiment.json").write_text(json.dumps(
             {"name": "f", "title": "T", "scale": "full", "mark": "", "program": "optimise", "picture": picture,
              "axes": ["optimizer", "measure"], "groups": entries}))
+        return folder
+
+    def test_loss_curves(self):
+        folder = self.loss_curves(sigmoid=20, relu=20)
         table, facts = self.drawn(folder)
         self.assertEqual(len(table), 4 * 20)
-        last = facts["loss at the last step: HyperAdam, mlp-relu"]
+        last = facts["loss at the last step: HyperAdam, RELU"]
         self.assertAlmostEqual(last["value"], 0.5 * 2.3 * 0.9**19, 5)
         self.assertEqual((last["se"], last["n"]), (0.01, 10))
+        panels = [panel for panel in loss_curves.draw(Experiment(folder)).figure.axes if panel.lines]
+        self.assertEqual([panel.get_title("left") for panel in panels], ["SIGMOID", "RELU"])
+        self.assertEqual(panels[0].get_ylabel(), "loss of the training batch")
+        dashes = {line.get_linestyle() for line in panels[0].lines if len(line.get_xdata()) > 1}
+        self.assertEqual(dashes, {"-", "--"})  # matplotlib's word for any dashes
+
+    def test_a_panel_says_over_how_many_steps_it_has_means(self):
+        figure = loss_curves.draw(Experiment(self.loss_curves(long=2000, short=100))).figure
+        panels = [panel for panel in figure.axes if panel.lines]
+        self.assertEqual([panel.get_xlabel() for panel in panels], ["step (means of 10)", "step"])
+        self.assertEqual([len(panel.lines[0].get_xdata()) for panel in panels], [200, 100])
+
+    def test_one_start_has_no_standard_error(self):
+        table, facts = self.drawn(self.loss_curves(n=1, relu=20))
+        self.assertEqual(table["se"].count(), 0)
+        self.assertIsNone(facts["loss at the last step: Adam, RELU"]["se"])
+
+    def test_titles_stay_apart(self):
+        groups = [mock.Mock(labels={"optimizer": "Adam", "measure": "loss"})]
+        self.assertEqual(list(loss_curves.titled({"a": groups, "b": groups}, "task", "optimizer")), ["a", "b"])
+        self.assertEqual(list(loss_curves.titled({"loss": groups}, "measure", "optimizer")), ["loss"])
+
+    def test_triangles_that_would_cover_each_other_stand_side_by_side(self):
+        axes = matplotlib.figure.Figure().subplots()
+        axes.set(yscale="log", ylim=(0.1, 10))
+        accuracy_curves.mark_papers(axes, [(value, {"color": "black"}) for value in (0.31, 2, 0.31, 0.32)])
+        first, size = accuracy_curves.MARK, accuracy_curves.MARK_SIZE
+        self.assertEqual([round((line.get_xdata()[0] - first) / size) for line in axes.lines], [0, 0, 1, 2])
 
     def test_heat_map(self):
         groups = [({"optimizer": "AdaAct", "exponent": str(p), "decay": str(decay)
@@ -442,6 +533,22 @@ class Figures(Case):
         curves = [group.curve("test_accuracy")["mean"] for group in Experiment(folder).groups]
         self.assertAlmostEqual(table["distance_to_SGD"].iloc[0], (curves[0] - curves[-1]).abs().mean(), 3)
         self.assertEqual(table["distance_to_SGD"].iloc[-1], 0)
+
+
+    def test_a_heat_map_shows_what_lies_below_its_colours(self):
+        def bar_of(low):
+            name = f"f{low}"
+            groups = [({"exponent": str(p), "decay": str(decay)},
+                       {"optim": "adaact", "exponent": p, "weight_decay": decay, "end": low if p == 1 else 60 + 10 * p})
+                      for p in (0.25, 0.5, 1) for decay in (0, 2e-3, 2e-2)]
+            folder = generator.write_experiment(self.out, name, {"kind": "heat-map", "x": "weight-decay",
+                                                                 "y": "exponent"}, groups)
+            axes, bar = heat_map.draw(Experiment(folder)).figure.axes
+            self.assertEqual([tick.get_text() for tick in axes.get_xticklabels()], ["0", "2e-3", "2e-2"])
+            return bar._colorbar.extend
+
+        self.assertEqual(bar_of(10), "min")
+        self.assertEqual(bar_of(60), "neither")
 
 
 class Collected(Case):
@@ -484,6 +591,26 @@ class Collected(Case):
         shutil.rmtree(again / "stability")
         shutil.rmtree(again / "bars")
         self.assertIn("12 runs", self.collect(again, results).stdout)
+
+    def test_an_interrupted_restoring_is_completed_by_the_next(self):
+        generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
+        results, again = self.out / "results", self.out / "again"
+        self.assertEqual(self.collect(self.out, results).returncode, 0)
+        write, left = archive.os.replace, [4]
+
+        def full_disk(source, target):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            write(source, target)
+
+        with mock.patch.object(archive.os, "replace", full_disk), self.assertRaises(OSError):
+            archive.restore_runs(results / "runs.tar.xz", again)
+        self.assertEqual(len(list((again / "runs").iterdir())), 2)
+        self.assertEqual(list(again.rglob("config.json")), [])
+        self.assertEqual(archive.restore_runs(results / "runs.tar.xz", again), 2)
+        for folder in (again / "runs").iterdir():
+            self.assertEqual({file.name for file in folder.iterdir()}, {"config.json", "metrics.csv", "summary.json"})
 
     def assert_same_facts(self, file, other):
         """Up to the rounding of what was kept."""

@@ -27,7 +27,8 @@ def stop_after_epoch(check, command, folder):
         process = subprocess.Popen([*map(str, command), "--out", str(folder)], stdout=output, stderr=output,
                                    env=check.environment())
         try:
-            while not (folder / "checkpoint.safetensors").is_file() and process.poll() is None and check.left() > 10:
+            # The summary is what an epoch writes last; a checkpoint is there before the first step.
+            while not (folder / "summary.json").is_file() and process.poll() is None and check.left() > 10:
                 time.sleep(0.002)
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

@@ -6,6 +6,7 @@ from . import style
 from .curves import METRIC, accuracy_table, draw_accuracy, final_facts, view_of
 from .experiment import Picture, fact
 
+MARK, MARK_SIZE = 1.025, 0.035  # of the paper's triangles: place and size, as shares of a panel
 SMOOTH = 5  # epochs around each that are averaged where many long curves would hide each other
 
 
@@ -35,12 +36,13 @@ def draw(experiment):
             name = experiment.label(group, without=[axis])
             look = looks[name] | {"linewidth": 0.9 if len(groups) > 3 else 1.2}
             draw_accuracy(axes[i], group, look, smooth=smooth)
-            if papers and group.paper:
-                mark_paper(axes[i], group.paper["mean"], look)
             if with_seconds:
                 draw_accuracy(axes[len(panels) + i], group, look, seconds=True, smooth=smooth)
         style.epochs(axes[i])
         axes[i].set(title=panel_title(title, axis, columns), ylim=views[i], xlim=(0, None))
+        if papers:
+            mark_papers(axes[i], [(group.paper["mean"], looks[experiment.label(group, without=[axis])])
+                                  for group in groups if group.paper])
         if with_seconds:
             axes[len(panels) + i].set(xlabel="training time (s)", ylim=views[i], xlim=(0, None))
             style.in_thousands(axes[len(panels) + i].xaxis)
@@ -84,7 +86,17 @@ def common_views(views):
     return [(min(bottom for bottom, _ in views), max(tops))] * len(views)
 
 
-def mark_paper(axes, accuracy, look):
-    """Right of the panel, what the paper reached at this length."""
-    axes.plot([1.025], [accuracy], marker="<", markersize=3, color=look["color"], clip_on=False,
-              transform=axes.get_yaxis_transform())
+def mark_papers(axes, marks):
+    """Right of the panel, what the paper reached at this length: the (value, look) of each curve. Triangles that would
+    cover each other stand side by side."""
+    lines = [axes.plot([MARK], [value], marker="<", markersize=3, color=look["color"], clip_on=False,
+                       transform=axes.get_yaxis_transform())[0] for value, look in marks]
+    axes.get_ylim()  # scales the axis, so that heights are known
+    to_panel = axes.transData + axes.transAxes.inverted()
+    placed = []  # (column, height) in the panel
+    for line in lines:
+        height = to_panel.transform((0, line.get_ydata()[0]))[1]
+        near = {column for column, other in placed if abs(height - other) < MARK_SIZE}
+        column = next(column for column in range(len(lines)) if column not in near)
+        placed.append((column, height))
+        line.set_xdata([MARK + column * MARK_SIZE])

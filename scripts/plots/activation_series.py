@@ -53,7 +53,7 @@ def draw_unit_ranges(experiment, names, _):
         for panel, layer in zip(axes[row * columns:], names):
             means, bounds = variance.series(group, layer, "mean"), layer_bounds(group, layer)
             draw_series(panel, variance.iterations(group), means, look, bounds)
-    labels = [experiment.legend_label(group) for group in experiment.groups for _ in names]
+    labels = [f"{experiment.legend_label(group)}\nactivation variance" for group in experiment.groups for _ in names]
     label_panels(axes, [f"input of {name}" for name in names] + [""] * (rows - 1) * columns, columns, labels)
     for column in range(columns):
         for panel in axes[column::columns]:

@@ -97,10 +97,14 @@ def is_ours(name):
 def restore_runs(archive, out):
     """Writes the runs that `out` does not have. Returns their number."""
     files = read_archive(archive)
-    missing = {name for name in (Path(file).parts[1] for file in files) if not (out / "runs" / name).exists()}
-    # A run's config.json comes last: without it the folder is none yet.
+    names = {Path(file).parts[1] for file in files}
+    missing = {name for name in names if not (out / "runs" / name / "config.json").exists()}
+    # config.json comes last, and whole: a folder without it is no run yet, and the next call completes it.
     for name in sorted(files, key=lambda name: (Path(name).name == "config.json", name)):
         if Path(name).parts[1] in missing:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(files[name])
+            file = out / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_name(file.name + ".new")
+            temporary.write_bytes(files[name])
+            os.replace(temporary, file)
     return len(missing)

@@ -30,7 +30,7 @@ def draw(experiment):
         image = heat_map(panel, run.covariance(epoch, layer))
         share, random_share = row["share"].iloc[0], row["random_share"].iloc[0]
         above = f"input of {layer}, d = {row['size'].iloc[0]}\n" if epoch == epochs[0] else ""
-        panel.set_title(f"{above}diagonal {share:.1%}, 1/d {random_share:.1%}", fontsize=7)
+        panel.set_title(f"{above}diagonal {percent(share)}, 1/d {percent(random_share)}", fontsize=7)
         if layer == layers[0]:
             panel.set_ylabel(f"epoch {epoch}")
     if image:
@@ -42,6 +42,11 @@ def draw(experiment):
     style.label_figure(figure, experiment, f"{name + ', ' if name else ''}n = 1 (seed {seed}); {what}")
     table = all_shares(experiment)
     return Picture(figure, {"": table}, share_facts(experiment, table))
+
+
+def percent(share):
+    """With two significant digits."""
+    return numpy.format_float_positional(100 * share, precision=2, min_digits=2, fractional=False).rstrip(".") + "%"
 
 
 def first_with_matrices(group):

@@ -68,6 +68,12 @@ class Experiment:
         if not self.groups:
             raise RunError(f"{self.name}: no run is finished yet")
 
+    def of_picture(self, member):
+        """What the description says of the picture and the picture cannot do without."""
+        if member not in self.picture:
+            raise RunError(f"{self.folder / 'experiment.json'}: its picture has no '{member}'")
+        return self.picture[member]
+
     def _finished_runs(self, entries):
         runs = {}
         for entry in entries:

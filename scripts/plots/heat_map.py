@@ -12,7 +12,7 @@ from .experiment import Picture, fact
 
 
 def draw(experiment):
-    options = experiment.picture["x"], experiment.picture["y"]
+    options = experiment.of_picture("x"), experiment.of_picture("y")
     cells, references = split(experiment, options)
     xs, ys = ([*sorted({group.option(option) for group in cells}, key=sort_key)] for option in options)
     values, errors = numpy.full((len(ys), len(xs)), numpy.nan), numpy.full((len(ys), len(xs)), numpy.nan)
@@ -21,20 +21,23 @@ def draw(experiment):
         values[at], errors[at] = group.final(METRIC)
 
     figure, (axes,) = style.panels(1, 1, height=0.42 * len(ys) + 0.6)
-    image = axes.imshow(values, cmap="cividis", aspect="auto", origin="lower", vmin=floor_of(values))
+    colours = style.pyplot.get_cmap("cividis").with_extremes(under="black")
+    floor = floor_of(values)
+    image = axes.imshow(values, cmap=colours, aspect="auto", origin="lower", vmin=floor)
     for (row, column), value in numpy.ndenumerate(values):
         if numpy.isfinite(value):
             error = f" ± {errors[row, column]:.1f}" if numpy.isfinite(errors[row, column]) else ""
             axes.text(column, row, f"{value:.1f}{error}", ha="center", va="center", fontsize=7.5,
                       color="black" if luminance(image, value) > 0.4 else "white")
-    axes.set_xticks(range(len(xs)), [text_of(cells, options[0], x) for x in xs])
-    axes.set_yticks(range(len(ys)), [text_of(cells, options[1], y) for y in ys])
+    axes.set_xticks(range(len(xs)), texts_of(cells, options[0], xs))
+    axes.set_yticks(range(len(ys)), texts_of(cells, options[1], ys))
     axes.tick_params(length=0)
     axes.grid(False)
     axes.set(xlabel=axis_text(options[0]), ylabel=axis_text(options[1]))
     for spine in axes.spines.values():
         spine.set_visible(False)
-    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.015)
+    extend = "min" if (values < floor).any() else "neither"
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.015, extend=extend)
     bar.set_label("last test accuracy (%)")
     bar.outline.set_visible(False)
     beside = "; ".join(reference_text(experiment, group) for group in references)
@@ -60,7 +63,7 @@ def split(experiment, options):
 
 
 def floor_of(values):
-    """The colours' lowest value: runs that failed to learn would hide all other differences."""
+    """The colours' lowest value, below which all is black: failed runs would hide all other differences."""
     finite = values[numpy.isfinite(values)]
     return max(finite.min(), finite.max() - 4 * (finite.max() - numpy.median(finite)) - 1e-9)
 
@@ -69,11 +72,18 @@ def sort_key(value):
     return (0, value, "") if isinstance(value, (int, float)) else (1, 0, str(value))
 
 
-def text_of(cells, option, value):
+def texts_of(cells, option, values):
+    """1/3 for exponents; 2e-3 and then 2e-2 too, for small numbers and those beside them."""
     if option == "exponent":
-        return value_text(next(group for group in cells if group.option(option) == value), option).replace("\n", " ")
-    if not isinstance(value, (int, float)) or value == 0 or abs(value) >= 0.01:
-        return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+        return [value_text(next(group for group in cells if group.option(option) == value), option).replace("\n", " ")
+                for value in values]
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    small = any(0 < abs(value) < 0.01 for value in numbers)
+    return [str(value) if value not in numbers else powers_text(value) if small and value else f"{value:g}"
+            for value in values]
+
+
+def powers_text(value):
     mantissa, exponent = f"{value:e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 

@@ -15,6 +15,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def error_text(error):
+    """In one line; with the file's name if the system refused it."""
+    named = isinstance(error, OSError) and error.filename
+    return f"{error.filename}: {error.strerror}" if named else str(error)
+
+
 def has_packages(program, *names):
     """Whether Debian's packages python3-NAME are there; says which is not. The program may begin anew for that."""
     try:

@@ -7,7 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as pyplot
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 WIDTH = 7.0  # inches: the text width of a two-column page
 GREY = "#606060"
@@ -111,10 +111,14 @@ def epochs(axes):
 
 
 def log_ticks(axes):
-    """A logarithmic vertical axis of few decades needs more numbers than the powers of ten."""
+    """A logarithmic vertical axis of few decades needs more numbers than the powers of ten; one of many has room for
+    them alone, and no small ticks, which would stand in some panels and not in others."""
     low, high = axes.get_ylim()
+    if high > 1e4 * low:
+        axes.yaxis.set_minor_locator(NullLocator())
     if high < 200 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1, 3)))
+        numbers = (1, 2, 3, 4, 6) if high < 12 * low else (1, 2, 5) if high < 30 * low else (1, 3)
+        axes.yaxis.set_major_locator(LogLocator(subs=numbers))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
 

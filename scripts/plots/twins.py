@@ -52,6 +52,9 @@ def preconditioner_distances(run, twin):
                     for one in (run, twin))
     if list(ours.columns) != list(theirs.columns):
         raise RunError(f"{twin.directory}: its preconditioner has other inputs than that of {run.directory}")
+    for one, table in ((run, ours), (twin, theirs)):
+        if table.index.has_duplicates:
+            raise RunError(f"{one.directory / 'preconditioner.csv'}: has an epoch twice")
     epochs = ours.index.intersection(theirs.index)
     ours, theirs = ours.loc[epochs], theirs.loc[epochs]
     epsilon = run.options.get("eps", 0)
