@@ -592,6 +592,13 @@ class Collected(Case):
         shutil.rmtree(again / "bars")
         self.assertIn("12 runs", self.collect(again, results).stdout)
 
+    def test_collected_tables_do_not_name_the_folder_that_they_come_from(self):
+        folder = generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
+        self.drawn_with_table(folder)
+        (folder / "table.md").write_text(f"failed: see {self.out.resolve()}/runs/a/checkpoint.safetensors")
+        self.assertEqual(self.collect(self.out, self.out / "results").returncode, 0)
+        self.assertEqual((self.out / "results/f/table.md").read_text(), "failed: see OUT/runs/a/checkpoint.safetensors")
+
     def test_an_interrupted_restoring_is_completed_by_the_next(self):
         generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
         results, again = self.out / "results", self.out / "again"
