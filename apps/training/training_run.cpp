@@ -106,7 +106,8 @@ class Run {
   RunOutcome train() {
     write_file_atomically(directory_->file("config.json"), config_.to_json());
     for (const StepRecorder* recorder : trainer_.recorders())
-      step_files_.emplace_back(directory_->path(), *recorder, trainer_.state().epoch, trainer_.steps_done());
+      step_files_.emplace_back(directory_->path(), *recorder, trainer_.state().epoch, trainer_.steps_done(),
+                               trainer_.steps_per_epoch());
     if (trainer_.state().epoch == 0 && trainer_.state().batch == 0) save_covariance();
     save_state();
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));

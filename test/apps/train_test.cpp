@@ -184,6 +184,16 @@ TEST_CASE("recorded activations do not change the run, and go on where it was re
   std::ofstream(parts + "/activation_variance.csv", std::ios::app) << "2,1,0.5,";  // of a process that was killed
   check_code(run("train", "--resume " + parts + " --epochs 2"), 0);
   CHECK(contents(parts + "/activation_variance.csv") == rows);
+
+  // A row that is lost, and what looks like one of epoch 1 but is the beginning of one of epoch 12.
+  const std::string lost = rows.substr(0, rows.find("\n2,3,") + 1);
+  write(parts + "/activation_variance.csv", lost + "1");
+  const Result resumed = run("train", "--resume " + parts);
+  check_code(resumed, 0);
+  CHECK(resumed.err == "actgrad: warning: " + parts +
+                           "/activation_variance.csv lacks 1 of the 6 rows of the steps that " +
+                           "are done, and goes on without them\n");
+  CHECK(contents(parts + "/activation_variance.csv") == lost);
 }
 
 TEST_CASE("resuming accepts what does not change the past, and refuses the rest by name") {
