@@ -118,7 +118,7 @@ class Run {
   // The state of the last checkpoint. A run that was killed before its first one starts again.
   void restore() {
     const std::string path = directory_->checkpoint();
-    if (!std::filesystem::exists(path)) return;
+    if (!std::filesystem::exists(path)) return initialise();
     TensorFile file = read_tensor_file(path, /*require_checksum=*/true);
     MetaState& state = trainer_.state();
     try {

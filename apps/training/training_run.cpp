@@ -13,6 +13,7 @@
 #include "core/atomic_file.h"
 #include "core/device_backend.h"
 #include "kernels/elementwise.h"
+#include "optim/hyperadam/learned_optimizer.h"
 
 namespace actgrad {
 namespace {
@@ -38,8 +39,16 @@ std::unique_ptr<Model> build_model(const RunConfig& config, const Dataset& data)
   auto model = make_model(config.model_name(), input_spec(data), config.dtype(),
                           static_cast<std::uint64_t>(config.run.integer("seed")), config.model,
                           Device::parse(config.run.text("device")));
-  if (const std::string& file = config.run.text("init"); !file.empty()) model->load(file);
   return model;
+}
+
+// What the run's checkpoints belong to: the weights of a learned optimizer too, whose file may hold others by the time
+// that the run goes on.
+RunIdentity identity_of(const RunConfig& config) {
+  RunIdentity identity = config.identity();
+  if (const std::string& rule = config.base_optimizer_name(); is_learned(rule))
+    identity[weights_identity] = learned_weights_id(rule, config.optimizer.text("weights"));
+  return identity;
 }
 
 TrainingOptions training_options(const RunConfig& config) {
@@ -78,10 +87,16 @@ class Run {
  public:
   explicit Run(const RunConfig& config)
       : config_(config),
+        identity_(identity_of(config)),
         data_(load_data(config)),
         model_(build_model(config, data_)),
         optimizer_(make_optimizer(config.optimizer_name(), *model_, config.optimizer)),
         trainer_(*model_, *optimizer_, data_, training_options(config)) {}
+
+  // The weights that --init names, if it does.
+  void initialise() {
+    if (const std::string& file = config_.run.text("init"); !file.empty()) model_->load(file);
+  }
 
   void use(RunDirectory directory) {
     directory_.emplace(std::move(directory));
@@ -94,8 +109,8 @@ class Run {
   // The state of the last checkpoint. A run that was killed before its first one starts again.
   void restore() {
     if (!std::filesystem::exists(directory_->checkpoint()) && !std::filesystem::exists(directory_->file("metrics.csv")))
-      return;
-    trainer_.set_state(load_checkpoint(directory_->checkpoint(), *model_, *optimizer_, config_.identity()));
+      return initialise();
+    trainer_.set_state(load_checkpoint(directory_->checkpoint(), *model_, *optimizer_, identity_));
     const TrainingState& state = trainer_.state();
     if (state.epoch > config_.run.integer("epochs"))
       throw UserError("--epochs: " + std::to_string(state.epoch) + " are done already");
@@ -146,9 +161,7 @@ class Run {
                                   directory_->file("activation_covariance"), trainer_.state().epoch);
   }
 
-  void save_state() {
-    save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
-  }
+  void save_state() { save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), identity_); }
 
   // The checkpoint comes after the other files: a process killed before it repeats the epoch, and writes the same
   // again. The summary comes last: once it says that all epochs are done, everything is there.
@@ -180,6 +193,7 @@ class Run {
   }
 
   RunConfig config_;
+  RunIdentity identity_;
   std::optional<RunDirectory> directory_;
   Dataset data_;
   std::unique_ptr<Model> model_;
@@ -194,6 +208,7 @@ RunOutcome start_run(const RunConfig& config) {
   prepare_process(config.run);
   catch_stop_signals();
   Run run(config);
+  run.initialise();
   run.use(RunDirectory::create(config));
   return run.train();
 }

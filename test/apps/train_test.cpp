@@ -236,6 +236,41 @@ TEST_CASE("resuming accepts what does not change the past, and refuses the rest 
   check_same_run(at_once, folder.file("again"));
 }
 
+TEST_CASE("a run goes on without the file that it began with, once it has a checkpoint") {
+  TemporaryFolder folder;
+  const std::string begin = folder.file("begin.safetensors"), directory = folder.file("run");
+  const std::string common = "--model mlp --hidden 10 --schedule constant" + small + "--out ";
+  check_code(run("train", common + folder.file("first") + " --seed 3 --epochs 1"), 0);
+  std::filesystem::copy(folder.file("first/model.safetensors"), begin);
+  check_code(run("train", common + folder.file("whole") + " --epochs 2 --init " + begin), 0);
+  check_code(run("train", common + directory + " --epochs 1 --init " + begin), 0);
+  std::filesystem::rename(begin, folder.file("elsewhere"));
+  check_code(run("train", "--resume " + directory + " --epochs 2"), 0);
+  check_same_run(folder.file("whole"), directory);
+
+  // Killed before the first checkpoint, it begins once more.
+  for (const char* file : {"/checkpoint.safetensors", "/metrics.csv"}) std::filesystem::remove(directory + file);
+  const Result result = run("train", "--resume " + directory);
+  check_code(result, 2);
+  CHECK(result.err == "train: cannot read " + begin + ": No such file or directory\n");
+  std::filesystem::rename(folder.file("elsewhere"), begin);
+  check_code(run("train", "--resume " + directory), 0);
+  check_same_run(folder.file("whole"), directory);
+}
+
+TEST_CASE("a run that was begun on a GPU goes on without one") {
+  TemporaryFolder folder;
+  const std::string directory = folder.file("run"), config = directory + "/config.json";
+  check_code(run("train", "--model mlp --hidden 10 --epochs 1 --out " + directory + small), 0);
+  std::string text = contents(config);
+  text.replace(text.find("\"cpu\""), 5, "\"cuda:0\"");
+  write(config, text);
+  const Result resumed = run("train", "--resume " + directory + " --device cpu --epochs 2");
+  check_code(resumed, 0);
+  CHECK(resumed.err.find("train: note: device: cpu instead of cuda:0\n") != std::string::npos);
+  CHECK(Json::parse(contents(config))["options"]["device"] == "cpu");
+}
+
 TEST_CASE("resuming says that more epochs stretch the cosine") {
   TemporaryFolder folder;
   check_code(run("train", "--model mlp --hidden 10 --epochs 1 --out " + folder.file("run") + small), 0);
