@@ -99,6 +99,7 @@ TEST_CASE("files and folders that cannot be used are refused") {
   std::filesystem::create_directory(folder.file("full"));
   write(folder.file("full/file"), "");
   check_refused("--out " + folder.file("full"), "is not empty");
+  CHECK(!std::filesystem::exists(folder.file("full/lock")));
   check_refused("--out " + folder.file("weights"), "cannot create the run directory");
   check_refused("--config " + folder.file("broken.json"), "broken.json: not a JSON object");
   check_refused("--config " + folder.file("list.json"), "list.json: lr: not a number");

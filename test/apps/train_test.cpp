@@ -319,6 +319,11 @@ TEST_CASE("damaged and foreign checkpoints are refused") {
 
   std::filesystem::remove(checkpoint);
   check_code(run("train", "--resume " + directory), 2);
+  std::filesystem::create_symlink("checkpoint.safetensors", checkpoint);  // a loop
+  const Result unreachable = run("train", "--resume " + directory);
+  check_code(unreachable, 2);
+  CHECK(unreachable.err == "train: " + checkpoint + ": Too many levels of symbolic links\n");
+  std::filesystem::remove(checkpoint);
   write(checkpoint, good);
   check_code(run("train", "--resume " + directory + " --epochs 2"), 0);
 }
