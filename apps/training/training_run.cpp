@@ -39,6 +39,9 @@ std::unique_ptr<Model> build_model(const RunConfig& config, const Dataset& data)
   auto model = make_model(config.model_name(), input_spec(data), config.dtype(),
                           static_cast<std::uint64_t>(config.run.integer("seed")), config.model,
                           Device::parse(config.run.text("device")));
+  refuse_single_images(*model, config.model, "training", data.train.size(), config.run.integer("batch-size"),
+                       "--batch-size or --train-samples");
+  refuse_single_images(*model, config.model, "test", data.test.size(), test_batch_size, "--test-samples");
   return model;
 }
 

@@ -178,6 +178,7 @@ TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   refused("--steps 0", "--steps");
   refused("--synthetic --train-samples 8", "--batch-size");
   refused("--task mlp-sigmoid --data-dir nowhere", "mnist");
+  refused("--task cnn1-cifar10-bn --synthetic --batch-size 1999", "leave one alone");  // of 2000 test images
   refused("--optim dm --weights missing.safetensors --synthetic", "missing.safetensors");
 
   optimise("--task sine --starts 1 --steps 1 --threads 1 --beta1 0.8 --out " + out);
@@ -188,7 +189,6 @@ TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   };
   not_resumed("--lr 0.5", "--lr cannot change on resuming");
   not_resumed("--task sine-l2", "--task cannot change on resuming");
-}
   not_resumed("--momentum 0.5", "--momentum: adam has no such option");
 
   // The same number is the same value, and going on does not change where the values come from.
@@ -200,3 +200,4 @@ TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   CHECK(before["sources"]["lr"] != "command line");
   CHECK(after["sources"] == before["sources"]);
   CHECK(after["options"]["starts"] == 2);
+}
