@@ -35,7 +35,8 @@ CommandLineGroup training_group() {
       {{.option = Option{"epochs", std::int64_t{700}, "epochs of meta-iterations"}.range(1, 1e6)},
        {.option = Option{"meta-iterations", std::int64_t{100}, "trainings of the network per epoch"}.range(1, 1e6)},
        {.option = Option{"steps", std::int64_t{100}, "steps of each training"}.range(1, 1e6)},
-       {.option = Option{"segment", std::int64_t{20}, "steps through which gradients flow"}.range(1, 1e4)},
+       // A loss says how good the steps before it were: the only one of a segment of one step comes before that step.
+       {.option = Option{"segment", std::int64_t{20}, "steps through which gradients flow"}.range(2, 1e4)},
        {.option = Option{"lr", 0.005, "of the learned optimizer"}.above(0), .default_text = "0.005; rnnprop, dm: 1"},
        {.option = Option{"meta-lr", 1e-4, "of Adam, which learns the optimizer"}.at_least(0),
         .default_text = "0.0001; with convex combination alone: 5e-05"},

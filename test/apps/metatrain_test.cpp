@@ -208,6 +208,8 @@ TEST_CASE("metatrain refuses what makes no sense, in one line") {
   refused("--optimizer adam", "optimizer");
   refused("--candidats 3", "candidates");
   refused(small + " --segment 3", "segment");
+  refused(small + " --segment 1", "--segment: 1 is out of range");
+  refused(small + " --batch-size 128", "--batch-size: there are fewer training images than that");
   refused(small + " --activation relu,swish", "'swish'");
   refused("--task mnist --data-dir nowhere", "get_data mnist");
   refused("--resume nowhere", "nowhere");
