@@ -31,6 +31,8 @@ Optimizee::Optimizee(const std::vector<std::unique_ptr<Model>>& networks, const 
 Tensor Optimizee::start(std::uint64_t number, std::int64_t first_batch) {
   network_ = networks_[number % networks_.size()].get();
   place(first_batch);
+  // The rule's first weights come from the same streams (LearnedRule::assemble): the weights that come with the library
+  // were learned so.
   Random first(options_.seed, Purpose::init, number), scaling(options_.seed, Purpose::scaling, number);
   const auto draw_scale = [&](double range) {
     return options_.random_scaling ? static_cast<float>(std::exp(scaling.uniform(-range, range))) : 1.0f;
