@@ -42,7 +42,7 @@ CommandLine command_line() {
                          {{.option = {"weights", std::string(), "safetensors file with PyTorch's names"},
                            .placeholder = "FILE",
                            .default_text = "RUN_DIR/model.safetensors"},
-                          {.option = Option{"batch-size", std::int64_t{500}, "images per batch"}.range(1, 1e7)},
+                          {.option = Option{"batch-size", test_batch_size, "images per batch"}.range(1, 1e7)},
                           {.option = {"logits", std::string(),
                                       "write the logits of all test images, tensor \"logits\" (images, classes)"},
                            .placeholder = "FILE"},
@@ -74,6 +74,7 @@ int evaluate_file(const RunConfig& config, const std::string& weights, std::int6
   const ImageSet test = first_images(data.test, config.run.integer("test-samples"));
   const auto model = make_model(config.model_name(), input_spec(data), config.dtype(), 0, config.model,
                                 Device::parse(config.run.text("device")));
+  refuse_single_images(*model, config.model, "test", test.size(), batch_size, "--batch-size or --test-samples");
   model->load(weights);
 
   Logits logits(logits_file.empty() ? 0 : test.size(), data.classes, config.dtype());

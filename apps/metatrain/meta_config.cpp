@@ -1,16 +1,16 @@
 #include "apps/metatrain/meta_config.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/training/build_info.h"
-#include "apps/training/run_config.h"
 #include "apps/training/training_options.h"
 #include "kernels/parallel.h"
 
 namespace actgrad {
 namespace {
+
+const std::set<std::string> may_change = {"epochs", "threads", "data-dir", "save-every"};
 
 CommandLineGroup task_group() {
   return {
@@ -35,7 +35,8 @@ CommandLineGroup training_group() {
       {{.option = Option{"epochs", std::int64_t{700}, "epochs of meta-iterations"}.range(1, 1e6)},
        {.option = Option{"meta-iterations", std::int64_t{100}, "trainings of the network per epoch"}.range(1, 1e6)},
        {.option = Option{"steps", std::int64_t{100}, "steps of each training"}.range(1, 1e6)},
-       {.option = Option{"segment", std::int64_t{20}, "steps through which gradients flow"}.range(1, 1e4)},
+       // A loss says how good the steps before it were: the only one of a segment of one step comes before that step.
+       {.option = Option{"segment", std::int64_t{20}, "steps through which gradients flow"}.range(2, 1e4)},
        {.option = Option{"lr", 0.005, "of the learned optimizer"}.above(0), .default_text = "0.005; rnnprop, dm: 1"},
        {.option = Option{"meta-lr", 1e-4, "of Adam, which learns the optimizer"}.at_least(0),
         .default_text = "0.0001; with convex combination alone: 5e-05"},
@@ -89,11 +90,6 @@ void set_defaults(Options& run) {
   if (run.flag("convex-combination") && !run.flag("random-scaling")) fallback("meta-lr", 5e-5);
 }
 
-bool may_change(const std::string& name) {
-  static const std::set<std::string> names = {"epochs", "threads", "data-dir", "out", "save-every"};
-  return names.contains(name);
-}
-
 }  // namespace
 
 std::vector<CommandLineGroup> meta_option_groups() {
@@ -125,23 +121,17 @@ MetaTrainingOptions MetaConfig::training() const {
           .evaluations = run.integer("evaluations")};
 }
 
-GivenOptions MetaConfig::values() const {
-  GivenOptions values;
-  for (const Options* options : {&run, &rule})
-    for (const Option& option : options->table()) values.push_back({option.name, to_text(options->value(option.name))});
-  return values;
-}
-
 std::map<std::string, std::string> MetaConfig::identity() const {
   std::map<std::string, std::string> identity;
-  for (const GivenOption& value : values())
-    if (!may_change(value.name) && value.name != "init") identity[value.name] = value.text;
+  for (const GivenOption& value : values_of(parts()))
+    if (!may_change.contains(value.name) && value.name != "out" && value.name != "init")
+      identity[value.name] = value.text;
   return identity;
 }
 
 std::string MetaConfig::to_json() const {
   nlohmann::ordered_json json;
-  for (const GivenOption& value : values()) json["options"][value.name] = value.text;
+  for (const GivenOption& value : values_of(parts())) json["options"][value.name] = value.text;
   json["version"] = version();
   json["commit"] = commit();
   for (const auto& [name, text] : machine_description()) json["machine"][name] = text;
@@ -165,16 +155,7 @@ MetaConfig resolve_meta_config(const GivenOptions& given) {
 }
 
 MetaConfig resume_meta_config(const std::string& directory, const GivenOptions& given) {
-  GivenOptions options = read_config_options(directory + "/config.json");
-  for (const GivenOption& wanted : given) {
-    const auto found = std::find_if(options.begin(), options.end(),
-                                    [&](const GivenOption& option) { return option.name == wanted.name; });
-    if (found == options.end()) throw UserError("--" + wanted.name + ": the run has no such option");
-    if (found->text != wanted.text && !may_change(wanted.name))
-      throw UserError("--" + wanted.name + ": the run was begun with " + found->text);
-    found->text = wanted.text;
-  }
-  return resolve_meta_config(options);
+  return resumed(read_run_record(directory), given, may_change, resolve_meta_config);
 }
 
 }  // namespace actgrad

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/metatrain/meta_trainer.h"
-#include "apps/training/command_line.h"
+#include "apps/training/run_record.h"
 
 namespace actgrad {
 
@@ -18,8 +18,7 @@ struct MetaConfig {
   OptimizeeOptions plain() const;  // without
   MetaTrainingOptions training() const;
 
-  // Every option, in the order of the tables.
-  GivenOptions values() const;
+  OptionParts parts() const { return {&run, &rule}; }
   // Those that decide how a run goes on; not the number of epochs, which may change on resuming, nor the file that it
   // began with, which may be gone by then.
   std::map<std::string, std::string> identity() const;
@@ -33,7 +32,7 @@ std::vector<CommandLineGroup> meta_option_groups();
 MetaConfig resolve_meta_config(const GivenOptions& given);
 
 // The configuration of the run in `directory`, with those of `given` that do not change what is done already: --epochs,
-// --threads, --data-dir. Throws UserError, naming the option, for any other that differs from the record.
+// --threads, --data-dir, --save-every. Throws UserError, naming the option, for any other that differs from the record.
 MetaConfig resume_meta_config(const std::string& directory, const GivenOptions& given);
 
 }  // namespace actgrad

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -40,25 +41,37 @@ std::vector<std::unique_ptr<Model>> make_networks(const MetaConfig& config, cons
   return networks;
 }
 
+// JSON has no word for a number that is not finite; as null it could not be read back.
+Json json_of(double value) {
+  return std::isfinite(value) ? Json(value) : Json(to_text(OptionValue(value)));
+}
+
+double number_from(const Json& json) {
+  if (json.is_null()) return std::numeric_limits<double>::quiet_NaN();  // as it was written once
+  return json.is_string() ? std::stod(json.get<std::string>()) : json.get<double>();
+}
+
 Json to_json(const MetaState& state) {
   Json json = {{"iteration", state.iteration},
-               {"loss_sum", state.loss_sum},
+               {"loss_sum", json_of(state.loss_sum)},
                {"train_seconds", state.train_seconds},
                {"elapsed_seconds", state.elapsed_seconds},
                {"history", Json::array()}};
   for (const MetaEpoch& e : state.history)
-    json["history"].push_back({e.epoch, e.meta_steps, e.loss, e.final_loss, e.train_seconds, e.elapsed_seconds});
+    json["history"].push_back(
+        {e.epoch, e.meta_steps, json_of(e.loss), json_of(e.final_loss), e.train_seconds, e.elapsed_seconds});
   return json;
 }
 
 void read_json(const Json& json, MetaState& state) {
   json.at("iteration").get_to(state.iteration);
-  json.at("loss_sum").get_to(state.loss_sum);
+  state.loss_sum = number_from(json.at("loss_sum"));
   json.at("train_seconds").get_to(state.train_seconds);
   json.at("elapsed_seconds").get_to(state.elapsed_seconds);
   state.history.clear();
   for (const Json& row : json.at("history"))
-    state.history.push_back({row.at(0), row.at(1), row.at(2), row.at(3), row.at(4), row.at(5)});
+    state.history.push_back(
+        {row.at(0), row.at(1), number_from(row.at(2)), number_from(row.at(3)), row.at(4), row.at(5)});
 }
 
 std::string metrics_csv(const std::vector<MetaEpoch>& history) {
@@ -105,7 +118,7 @@ class Run {
   // The state of the last checkpoint. A run that was killed before its first one starts again.
   void restore() {
     const std::string path = directory_->checkpoint();
-    if (!std::filesystem::exists(path)) return;
+    if (!std::filesystem::exists(path)) return initialise();
     TensorFile file = read_tensor_file(path, /*require_checksum=*/true);
     MetaState& state = trainer_.state();
     try {

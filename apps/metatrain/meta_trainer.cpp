@@ -28,7 +28,9 @@ class Stopwatch {
 const MetaEpoch* MetaState::best() const {
   const MetaEpoch* found = nullptr;
   for (const MetaEpoch& epoch : history)
-    if (!found || epoch.final_loss < found->final_loss) found = &epoch;
+    if (!found || epoch.final_loss < found->final_loss ||
+        (std::isnan(found->final_loss) && !std::isnan(epoch.final_loss)))
+      found = &epoch;
   return found;
 }
 

@@ -32,8 +32,8 @@ struct MetaState {
   double loss_sum = 0;         // over the segments of the epoch under way
   double train_seconds = 0, elapsed_seconds = 0;
   std::vector<MetaEpoch> history;
-  Tensor m, v;  // Adam's
-  const MetaEpoch* best() const;
+  Tensor m, v;                    // Adam's
+  const MetaEpoch* best() const;  // the first with the lowest final loss; nullptr before any epoch is finished
 };
 
 class MetaTrainer {

@@ -25,12 +25,14 @@ Optimizee::Optimizee(const std::vector<std::unique_ptr<Model>>& networks, const 
       batches_per_epoch_(data.size() / options.batch_size),  // a last, smaller batch is left out
       parameters_(networks.front()->parameters().count()),
       convex_(options.convex_combination ? convex_coordinates : 0) {
-  ACTGRAD_CHECK(batches_per_epoch_ > 0, "fewer images than a batch");
+  if (batches_per_epoch_ == 0) throw UserError("--batch-size: there are fewer training images than that");
 }
 
 Tensor Optimizee::start(std::uint64_t number, std::int64_t first_batch) {
   network_ = networks_[number % networks_.size()].get();
   place(first_batch);
+  // The rule's first weights come from the same streams (LearnedRule::assemble): the weights that come with the library
+  // were learned so.
   Random first(options_.seed, Purpose::init, number), scaling(options_.seed, Purpose::scaling, number);
   const auto draw_scale = [&](double range) {
     return options_.random_scaling ? static_cast<float>(std::exp(scaling.uniform(-range, range))) : 1.0f;

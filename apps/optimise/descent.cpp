@@ -1,15 +1,8 @@
 #include "apps/optimise/descent.h"
 
-#include <algorithm>
-
-#include "optim/hyperadam/learned_rule.h"
+#include "optim/hyperadam/learned_optimizer.h"
 
 namespace actgrad {
-
-bool is_learned(const std::string& optimizer) {
-  const std::vector<std::string> names = learned_rule_names();
-  return std::find(names.begin(), names.end(), optimizer) != names.end();
-}
 
 OptionTable descent_options(const std::string& optimizer, const std::string& base) {
   OptionTable table = optimizer_options(optimizer, base);

@@ -8,7 +8,6 @@
 
 namespace actgrad {
 
-bool is_learned(const std::string& optimizer);
 // optimizer_options(); a learned one's include weights-id, so that a run knows the weights that it was done with from
 // later ones.
 OptionTable descent_options(const std::string& optimizer, const std::string& base = "");

@@ -1,18 +1,13 @@
 #include "apps/optimise/optimise_config.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "apps/training/build_info.h"
-#include "apps/training/run_config.h"
 #include "apps/training/training_options.h"
 #include "optim/hyperadam/learned_optimizer.h"
 
 namespace actgrad {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Starts are independent of each other: more of them may be asked for later.
 const std::set<std::string> may_change = {"starts", "threads", "device", "data-dir"};
@@ -92,10 +87,6 @@ void set_defaults(OptimiseConfig& config) {
                  (rate->steps == config.run.integer("steps") ? "" : ", for " + std::to_string(rate->steps) + " steps"));
 }
 
-Json json_of(const OptionValue& value) {
-  return std::visit([](const auto& held) { return Json(held); }, value);
-}
-
 }  // namespace
 
 OptionTable optimise_run_options() {
@@ -125,29 +116,11 @@ ProblemOptions OptimiseConfig::problem() const {
           .device = Device::parse(run.text("device"))};
 }
 
-GivenOptions OptimiseConfig::values() const {
-  GivenOptions values;
-  for (const Options* options : {&run, &optimizer})
-    for (const Option& option : options->table()) values.push_back({option.name, to_text(options->value(option.name))});
-  return values;
-}
-
 std::map<std::string, std::string> OptimiseConfig::identity() const {
   std::map<std::string, std::string> identity;
-  for (const GivenOption& value : values())
+  for (const GivenOption& value : values_of(parts()))
     if (!may_change.contains(value.name) && value.name != "out") identity[value.name] = value.text;
   return identity;
-}
-
-std::string OptimiseConfig::to_json() const {
-  Json json;
-  json["version"] = version();
-  json["commit"] = commit();
-  for (const Options* options : {&run, &optimizer})
-    for (const Option& option : options->table()) json["options"][option.name] = json_of(options->value(option.name));
-  json["sources"] = sources;
-  json["machine"] = machine_description();
-  return json.dump(2) + "\n";
 }
 
 OptimiseConfig resolve_optimise_config(const GivenOptions& given) {
@@ -173,19 +146,7 @@ OptimiseConfig resolve_optimise_config(const GivenOptions& given) {
 }
 
 OptimiseConfig resume_optimise_config(const std::string& directory, const GivenOptions& given) {
-  GivenOptions options = read_config_options(directory + "/config.json");
-  for (const GivenOption& wanted : given) {
-    const auto found = std::find_if(options.begin(), options.end(),
-                                    [&](const GivenOption& option) { return option.name == wanted.name; });
-    if (found == options.end()) throw UserError("--" + wanted.name + ": the run has no such option");
-    if (found->text != wanted.text && !may_change.contains(wanted.name))
-      throw UserError("--" + wanted.name + " cannot change on resuming: the run in " + directory + " has " +
-                      found->text);
-    found->text = wanted.text;
-  }
-  OptimiseConfig config = resolve_optimise_config(options);
-  config.run.set("out", directory);
-  return config;
+  return resumed(read_run_record(directory), given, may_change, resolve_optimise_config);
 }
 
 }  // namespace actgrad

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/optimise/descent.h"
-#include "apps/training/command_line.h"
+#include "apps/training/run_record.h"
 
 namespace actgrad {
 
@@ -18,11 +18,10 @@ struct OptimiseConfig {
   const std::string& optimizer_name() const { return run.text("optim"); }
   ProblemOptions problem() const;
 
-  // Every option, in the order of the tables; resolve_optimise_config gives the same again.
-  GivenOptions values() const;
+  OptionParts parts() const { return {&run, &optimizer}; }
   // Those that decide the result of every single start.
   std::map<std::string, std::string> identity() const;
-  std::string to_json() const;  // config.json, in the form of train's
+  std::string to_json() const { return config_json(parts(), sources); }
 };
 
 // The options that belong to no particular optimizer.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "apps/training/trainer.h"
 #include "core/random.h"
 #include "data/loader.h"
 #include "kernels/elementwise.h"
@@ -167,8 +168,9 @@ std::unique_ptr<Problem> make_problem(const Task& task, const ProblemOptions& op
   Options model_table(model_options(task.model));
   for (const GivenOption& option : task.model_options) model_table.set_text(option.name, option.text);
   const std::vector<double> offset(static_cast<std::size_t>(images[3]), task.pixel_offset);
-  return std::make_unique<Images>(
-      make_model(task.model, input, DType::float32, options.seed, model_table, options.device), data, offset, options);
+  auto model = make_model(task.model, input, DType::float32, options.seed, model_table, options.device);
+  refuse_single_images(*model, model_table, "test", data.test.size(), options.batch_size, "--batch-size");
+  return std::make_unique<Images>(std::move(model), data, offset, options);
 }
 
 }  // namespace actgrad

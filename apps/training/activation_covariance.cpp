@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "apps/training/trainer.h"
 #include "core/atomic_file.h"
 #include "data/loader.h"
 #include "optim/batch_statistic.h"
@@ -92,7 +93,7 @@ void write_activation_covariance(Model& model, const Dataset& data, kernels::Con
                                  const std::string& folder, std::int64_t epoch) {
   CovarianceProbe probe(model);
   Loader loader(on_device(data.test, model.parameters().device()), data.mean, data.std,
-                {.batch_size = 500, .shuffle = false, .augment = false, .dtype = model.dtype()});
+                {.batch_size = test_batch_size, .shuffle = false, .augment = false, .dtype = model.dtype()});
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     Pass pass{.training = true, .primary = false, .probe = &probe, .conv_engine = engine};

@@ -12,6 +12,8 @@ namespace actgrad {
 // What the file belongs to (RunConfig::identity): option → value. A checkpoint is only loaded into a run of the same
 // identity.
 using RunIdentity = std::map<std::string, std::string>;
+// Its entry for a learned optimizer's weights (learned_weights_id).
+inline constexpr const char* weights_identity = "weights-id";
 
 // Tensors: "parameters" (the flat buffer), "buffer.<name>" (running statistics), "optimizer.<name>"; metadata: the
 // optimizer's counter, the trainer's state, the identity and kernels::tuned_choices(), as JSON. Written atomically:

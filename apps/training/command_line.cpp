@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "apps/training/build_info.h"
 #include "core/error.h"
@@ -72,6 +74,12 @@ std::string with_dashes(const std::string& argument) {
 
 }  // namespace
 
+void refuse_other_than_utf8(const std::string& name, const std::string& text) {
+  using Json = nlohmann::json;
+  const std::string shown = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (Json::parse(shown) != Json(text)) throw UserError(name + ": " + shown + " is not UTF-8 text");
+}
+
 const std::string* find_given(const GivenOptions& given, const std::string& name) {
   for (const GivenOption& option : given)
     if (option.name == name) return &option.text;
@@ -131,6 +139,7 @@ GivenOptions CommandLine::parse(const std::vector<std::string>& arguments, std::
 
   words = app.remaining();
   for (const std::string& word : words) {
+    refuse_other_than_utf8("argument", word);
     if (word.size() < 2 || word[0] != '-') continue;
     const std::string name = word.substr(0, word.find('='));
     const std::string nearest = nearest_name(name.substr(std::min(name.find_first_not_of('-'), name.size())), names);
@@ -142,6 +151,7 @@ GivenOptions CommandLine::parse(const std::vector<std::string>& arguments, std::
     if (entry.parsed->count() == 0) continue;
     std::string text = entry.parsed->results().back();
     if (is_flag(*entry.option)) text = to_text(entry.option->parse(text));  // "--augment=off"
+    refuse_other_than_utf8("--" + entry.option->name, text);
     if (text.rfind("--", 0) == 0) throw UserError("--" + entry.option->name + " needs a value, not " + text);
     given.push_back({entry.option->name, text});
   }
@@ -183,6 +193,8 @@ int run_program(const std::string& program, int argc, char** argv,
     return code;
   } catch (const UserError& error) {
     return fail(error.what(), 2);
+  } catch (const std::filesystem::filesystem_error& error) {  // a folder that cannot be read, say
+    return fail(error.path1().string() + ": " + error.code().message(), 2);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", 1);
   } catch (const std::exception& error) {

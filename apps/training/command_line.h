@@ -46,7 +46,8 @@ struct CommandLine {
 
   // The options in `arguments` (without the program's name), and the words that are no options. Dashes and underscores
   // are the same; an option given twice counts as given last; a flag --x may also be switched off by --no-x. Throws
-  // UserError for an option that is not in the tables (naming the nearest), and for a missing value.
+  // UserError for an option that is not in the tables (naming the nearest), for a missing value, and for one that is
+  // not UTF-8.
   GivenOptions parse(const std::vector<std::string>& arguments, std::vector<std::string>& words) const;
 };
 
@@ -58,11 +59,15 @@ std::string take_given(GivenOptions& given, const std::string& name);
 // words.
 bool parse_or_answer(const CommandLine& line, const std::vector<std::string>& arguments, GivenOptions& given);
 
+// Options are kept in JSON, which is UTF-8. Throws UserError for other text; `name`: what it was given for.
+void refuse_other_than_utf8(const std::string& name, const std::string& text);
+
 // Throws UserError when there are words.
 void refuse_words(const std::vector<std::string>& words);
 
 // Runs a program's body and turns what it throws into one line "program: message" on stderr and an exit code:
-// 2 for a UserError, 1 for anything else. Denormal numbers count as 0 in it (kernels/denormals.h).
+// 2 for a UserError or a file that cannot be reached, 1 for anything else. Denormal numbers count as 0 in it
+// (kernels/denormals.h).
 int run_program(const std::string& program, int argc, char** argv,
                 const std::function<int(const std::vector<std::string>& arguments)>& body);
 

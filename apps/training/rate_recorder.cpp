@@ -79,8 +79,12 @@ std::string PreconditionerRecorder::csv_header() const {
   return text + "\n";
 }
 
-std::string PreconditionerRecorder::csv_rows(std::int64_t epoch, std::int64_t, std::int64_t last) const {
-  if (last < steps_per_epoch_) return "";
+std::int64_t PreconditionerRecorder::rows(std::int64_t first, std::int64_t last) const {
+  return first < last && last == steps_per_epoch_ ? 1 : 0;
+}
+
+std::string PreconditionerRecorder::csv_rows(std::int64_t epoch, std::int64_t first, std::int64_t last) const {
+  if (rows(first, last) == 0) return "";
   std::string text = std::to_string(epoch) + "," + std::to_string(last);
   for (const NamedTensor& layer : optimizer_.rates())
     for (const double rate : layer.tensor.to_doubles()) append(text, rate);

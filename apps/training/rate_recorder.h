@@ -41,6 +41,7 @@ class PreconditionerRecorder final : public StepRecorder {
   void end_step(std::int64_t, double) override {}
   std::string file_name() const override { return "preconditioner.csv"; }
   std::string csv_header() const override;  // "epoch,step,conv1 0,conv1 1,…"
+  std::int64_t rows(std::int64_t first, std::int64_t last) const override;
   std::string csv_rows(std::int64_t epoch, std::int64_t first, std::int64_t last) const override;
 
  private:

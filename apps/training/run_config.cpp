@@ -1,13 +1,11 @@
 #include "apps/training/run_config.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/training/build_info.h"
 #include "apps/training/recordings.h"
 #include "apps/training/training_options.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 #include "kernels/algorithm_choice.h"
 #include "kernels/parallel.h"
@@ -16,8 +14,6 @@
 
 namespace actgrad {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Options that say where things lie or how fast they go.
 const std::set<std::string> without_influence = {"out",   "data-dir", "device",    "threads",
@@ -120,21 +116,6 @@ void check_schedule(const RunConfig& config, const GivenOptions& given) {
   if (schedule.min_lr > config.optimizer.number("lr")) throw UserError("--min-lr is above --lr");
 }
 
-Json json_of(const OptionValue& value) {
-  return std::visit([](const auto& held) { return Json(held); }, value);
-}
-
-Json read_json(const std::string& path) {
-  const Json json = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw UserError(path + ": not a JSON object");
-  return json;
-}
-
-std::string text_member(const Json& json, const std::string& name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 }  // namespace
 
 void check_precision(const Options& options) {
@@ -175,29 +156,11 @@ Schedule RunConfig::schedule() const {
   return schedule;
 }
 
-GivenOptions RunConfig::values() const {
-  GivenOptions values;
-  for (const Options* options : {&run, &model, &optimizer})
-    for (const Option& option : options->table()) values.push_back({option.name, to_text(options->value(option.name))});
-  return values;
-}
-
 std::map<std::string, std::string> RunConfig::identity() const {
   std::map<std::string, std::string> identity;
-  for (const GivenOption& value : values())
+  for (const GivenOption& value : values_of(parts()))
     if (without_influence.count(value.name) == 0 && value.name != "epochs") identity[value.name] = value.text;
   return identity;
-}
-
-std::string RunConfig::to_json() const {
-  Json json;
-  json["version"] = version();
-  json["commit"] = commit();
-  for (const Options* options : {&run, &model, &optimizer})
-    for (const Option& option : options->table()) json["options"][option.name] = json_of(options->value(option.name));
-  json["sources"] = sources;
-  json["machine"] = machine_description();
-  return json.dump(2) + "\n";
 }
 
 RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
@@ -233,51 +196,24 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
   return config;
 }
 
-GivenOptions read_config_options(const std::string& path) {
-  Json json = read_json(path);
-  if (json.contains("options")) json = json["options"];
-  if (!json.is_object()) throw UserError(path + ": 'options' is not a JSON object");
-  GivenOptions options;
-  for (const auto& [name, value] : json.items()) {
-    if (!value.is_primitive() || value.is_null())
-      throw UserError(path + ": " + name + ": not a number, text, true or false");
-    if (name != "out") options.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
-  }
-  return options;
-}
-
 RunConfig resume_config(const std::string& directory, const GivenOptions& given, std::vector<std::string>& notes) {
-  const std::string path = directory + "/config.json";
-  const GivenOptions file = read_config_options(path);
-  RunConfig recorded = resolve_config({}, file);
-  RunConfig config = resolve_config(given, file);
-
-  const GivenOptions before = recorded.values(), after = config.values();
-  for (const GivenOption& value : after) {
-    const std::string* old = find_given(before, value.name);
-    if (old && *old == value.text) continue;
-    if (resumable.count(value.name) == 0)
-      throw UserError("--" + value.name + " cannot change on resuming: the run in " + directory + " has " +
-                      (!old || old->empty() ? "none" : *old));
-    if (value.name == "epochs")
-      notes.push_back(
-          "epochs: " + value.text + " instead of " + *old +
-          (config.run.text("schedule") == "cosine"
-               ? "; the cosine schedule stretches over them, so the learning rate differs from an uninterrupted run's"
-               : ""));
-    if (value.name == "threads")
-      notes.push_back("threads: " + value.text + " instead of " + *old +
-                      "; sums are taken in another order, so the result is not the uninterrupted run's bit for bit");
-    if (value.name == "device") notes.push_back("device: " + value.text + " instead of " + *old);
-  }
-  const Json json = read_json(path);
-  if (text_member(json, "commit") != commit() || text_member(json, "version") != version())
-    notes.push_back("the run was started by version " + text_member(json, "version") + " (" +
-                    text_member(json, "commit") + "), this is " + version() + " (" + commit() + ")");
-  config.run.set("out", directory);
-  if (json.contains("sources") && json["sources"].is_object())
-    for (const auto& [name, source] : json["sources"].items())
-      if (source.is_string()) config.sources[name] = source.get<std::string>();
+  const RunRecord record = read_run_record(directory);
+  const RunConfig config =
+      resumed(record, given, resumable, [](const GivenOptions& options) { return resolve_config({}, options); });
+  const auto note_change = [&](const std::string& name, const std::string& consequence) {
+    const std::string *before = find_given(record.options, name), now = to_text(config.run.value(name));
+    if (before && *before != now) notes.push_back(name + ": " + now + " instead of " + *before + consequence);
+  };
+  const std::string stretches =
+      config.run.text("schedule") == "cosine"
+          ? "; the cosine schedule stretches over them, so the learning rate differs from an uninterrupted run's"
+          : "";
+  note_change("epochs", stretches);
+  note_change("device", "");
+  note_change("threads", "; sums are taken in another order, so the result is not the uninterrupted run's bit for bit");
+  if (record.commit != commit() || record.version != version())
+    notes.push_back("the run was started by version " + record.version + " (" + record.commit + "), this is " +
+                    version() + " (" + commit() + ")");
   return config;
 }
 

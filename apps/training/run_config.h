@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/training/command_line.h"
+#include "apps/training/run_record.h"
 #include "core/options.h"
 #include "data/dataset.h"
 #include "kernels/precision.h"
@@ -32,13 +32,11 @@ struct RunConfig {
   kernels::MatrixPrecision matrix_precision() const { return kernels::parse_matrix_precision(run.text("precision")); }
   Schedule schedule() const;
 
-  // Every option, in the order of the tables; resolve_config gives the same again.
-  GivenOptions values() const;
+  OptionParts parts() const { return {&run, &model, &optimizer}; }
   // Those that decide the result, not where files lie or how fast it goes; not the number of epochs, which may change
   // on resuming.
   std::map<std::string, std::string> identity() const;
-  // config.json: options, sources, version, commit, machine.
-  std::string to_json() const;
+  std::string to_json() const { return config_json(parts(), sources); }
 };
 
 // Fills in what was not given: from `file` (the options of a config.json), else what the paper's experiments use for
@@ -54,12 +52,9 @@ void check_precision(const Options& options);
 // only a GPU has, on the CPU.
 void prepare_process(const Options& options);
 
-// The options in a config.json, or in a JSON object of options that somebody wrote by hand. Throws UserError.
-GivenOptions read_config_options(const std::string& path);
-
 // The configuration for going on with the run in `directory`: as recorded there, with those of `given` that do not
-// change what is done already: --epochs, --threads, --device, --data-dir. `notes` receives what the person should know
-// about that. Throws UserError, naming the option, for any other that differs from the record.
+// change what is done already: --epochs, --threads, --device, --data-dir, --graph. `notes` receives what the person
+// should know about that. Throws UserError, naming the option, for any other that differs from the record.
 RunConfig resume_config(const std::string& directory, const GivenOptions& given, std::vector<std::string>& notes);
 
 // What is trained on, and why: the first line that train prints.

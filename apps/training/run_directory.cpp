@@ -54,6 +54,16 @@ std::string make_folder(const std::string& path) {
   return path;
 }
 
+void refuse_contents(const std::string& path) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (entry.path().filename() == lock_name) continue;
+    throw UserError("the run directory " + path + " is not empty: go on with its run (--resume " + path +
+                    ") or choose another --out");
+  }
+  if (error) throw UserError("cannot read the run directory " + path + ": " + error.message());
+}
+
 // "0.1", "2.5e-05": as short as it can be read back.
 std::string number(double value) {
   return to_text(OptionValue(value));
@@ -66,12 +76,10 @@ RunDirectory RunDirectory::create(const RunConfig& config) {
 }
 
 RunDirectory RunDirectory::create(const std::string& wanted, const std::string& name) {
-  RunDirectory directory(wanted.empty() ? make_default_folder(name) : make_folder(wanted));
-  for (const auto& entry : fs::directory_iterator(directory.path_)) {
-    if (entry.path().filename() == lock_name) continue;
-    throw UserError("the run directory " + wanted + " is not empty: go on with its run (--resume " + wanted +
-                    ") or choose another --out");
-  }
+  const std::string path = wanted.empty() ? make_default_folder(name) : make_folder(wanted);
+  if (!fs::exists(fs::path(path) / lock_name)) refuse_contents(path);  // a folder of other things gets no lock
+  RunDirectory directory(path);
+  refuse_contents(path);  // another process may have been faster
   return directory;
 }
 

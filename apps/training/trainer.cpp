@@ -28,6 +28,15 @@ InputSpec input_spec(const Dataset& data) {
   return {.height = images[1], .width = images[2], .channels = images[3], .classes = data.classes};
 }
 
+// Other batch normalisations have running statistics, and several positions in each image.
+void refuse_single_images(const Model& model, const Options& options, const std::string& what, std::int64_t images,
+                          std::int64_t batch_size, const std::string& remedy) {
+  const bool standardises = options.contains("batch-norm") && options.flag("batch-norm") && model.buffers().empty();
+  if (!standardises || (batch_size > 1 && images % batch_size != 1)) return;
+  throw UserError(std::to_string(images) + " " + what + " images in batches of " + std::to_string(batch_size) +
+                  " leave one alone, which batch normalisation cannot standardise: change " + remedy);
+}
+
 std::optional<Evaluation> evaluate(Model& model, const ImageSet& set, const Dataset& normalisation,
                                    kernels::ConvEngine engine, const std::function<bool()>& stop,
                                    const std::function<void(const Tensor&)>& on_logits, std::int64_t batch_size) {

@@ -89,13 +89,22 @@ struct Evaluation {
   double accuracy = 0;  // percent
 };
 
+// Images per batch of a test.
+inline constexpr std::int64_t test_batch_size = 500;
+
+// Throws UserError when cutting the images into batches leaves a single one that the network cannot take: cnn1 and cnn2
+// with batch normalisation standardise over each batch, in tests too. `options`: the model's; `what`: "training";
+// `remedy`: the options that may help.
+void refuse_single_images(const Model& model, const Options& options, const std::string& what, std::int64_t images,
+                          std::int64_t batch_size, const std::string& remedy);
+
 // The model on a set of images, in evaluation mode. `on_logits`, if given, sees each batch's logits in order.
 // nullopt when `stop`, asked between batches, says so.
 std::optional<Evaluation> evaluate(Model& model, const ImageSet& set, const Dataset& normalisation,
                                    kernels::ConvEngine engine = kernels::ConvEngine::automatic,
                                    const std::function<bool()>& stop = {},
                                    const std::function<void(const Tensor& logits)>& on_logits = {},
-                                   std::int64_t batch_size = 500);
+                                   std::int64_t batch_size = test_batch_size);
 
 // What a model for this data set takes and gives.
 InputSpec input_spec(const Dataset& data);

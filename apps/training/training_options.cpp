@@ -19,7 +19,9 @@ std::string joined(const std::vector<std::string>& names) {
 
 std::string default_data_directory() {
   const char* directory = std::getenv("ACTGRAD_DATA");
-  return directory && *directory ? directory : "data-cache";
+  if (!directory || !*directory) return "data-cache";
+  refuse_other_than_utf8("ACTGRAD_DATA", directory);
+  return directory;
 }
 
 CommandLineGroup model_group() {

@@ -13,6 +13,7 @@
 #include "core/atomic_file.h"
 #include "core/device_backend.h"
 #include "kernels/elementwise.h"
+#include "optim/hyperadam/learned_optimizer.h"
 
 namespace actgrad {
 namespace {
@@ -38,8 +39,19 @@ std::unique_ptr<Model> build_model(const RunConfig& config, const Dataset& data)
   auto model = make_model(config.model_name(), input_spec(data), config.dtype(),
                           static_cast<std::uint64_t>(config.run.integer("seed")), config.model,
                           Device::parse(config.run.text("device")));
-  if (const std::string& file = config.run.text("init"); !file.empty()) model->load(file);
+  refuse_single_images(*model, config.model, "training", data.train.size(), config.run.integer("batch-size"),
+                       "--batch-size or --train-samples");
+  refuse_single_images(*model, config.model, "test", data.test.size(), test_batch_size, "--test-samples");
   return model;
+}
+
+// What the run's checkpoints belong to: the weights of a learned optimizer too, whose file may hold others by the time
+// that the run goes on.
+RunIdentity identity_of(const RunConfig& config) {
+  RunIdentity identity = config.identity();
+  if (const std::string& rule = config.base_optimizer_name(); is_learned(rule))
+    identity[weights_identity] = learned_weights_id(rule, config.optimizer.text("weights"));
+  return identity;
 }
 
 TrainingOptions training_options(const RunConfig& config) {
@@ -78,10 +90,16 @@ class Run {
  public:
   explicit Run(const RunConfig& config)
       : config_(config),
+        identity_(identity_of(config)),
         data_(load_data(config)),
         model_(build_model(config, data_)),
         optimizer_(make_optimizer(config.optimizer_name(), *model_, config.optimizer)),
         trainer_(*model_, *optimizer_, data_, training_options(config)) {}
+
+  // The weights that --init names, if it does.
+  void initialise() {
+    if (const std::string& file = config_.run.text("init"); !file.empty()) model_->load(file);
+  }
 
   void use(RunDirectory directory) {
     directory_.emplace(std::move(directory));
@@ -94,8 +112,8 @@ class Run {
   // The state of the last checkpoint. A run that was killed before its first one starts again.
   void restore() {
     if (!std::filesystem::exists(directory_->checkpoint()) && !std::filesystem::exists(directory_->file("metrics.csv")))
-      return;
-    trainer_.set_state(load_checkpoint(directory_->checkpoint(), *model_, *optimizer_, config_.identity()));
+      return initialise();
+    trainer_.set_state(load_checkpoint(directory_->checkpoint(), *model_, *optimizer_, identity_));
     const TrainingState& state = trainer_.state();
     if (state.epoch > config_.run.integer("epochs"))
       throw UserError("--epochs: " + std::to_string(state.epoch) + " are done already");
@@ -106,7 +124,8 @@ class Run {
   RunOutcome train() {
     write_file_atomically(directory_->file("config.json"), config_.to_json());
     for (const StepRecorder* recorder : trainer_.recorders())
-      step_files_.emplace_back(directory_->path(), *recorder, trainer_.state().epoch, trainer_.steps_done());
+      step_files_.emplace_back(directory_->path(), *recorder, trainer_.state().epoch, trainer_.steps_done(),
+                               trainer_.steps_per_epoch());
     if (trainer_.state().epoch == 0 && trainer_.state().batch == 0) save_covariance();
     save_state();
     write_file_atomically(directory_->file("metrics.csv"), metrics_csv(trainer_.state().history));
@@ -145,9 +164,7 @@ class Run {
                                   directory_->file("activation_covariance"), trainer_.state().epoch);
   }
 
-  void save_state() {
-    save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), config_.identity());
-  }
+  void save_state() { save_checkpoint(directory_->checkpoint(), *model_, *optimizer_, trainer_.state(), identity_); }
 
   // The checkpoint comes after the other files: a process killed before it repeats the epoch, and writes the same
   // again. The summary comes last: once it says that all epochs are done, everything is there.
@@ -179,6 +196,7 @@ class Run {
   }
 
   RunConfig config_;
+  RunIdentity identity_;
   std::optional<RunDirectory> directory_;
   Dataset data_;
   std::unique_ptr<Model> model_;
@@ -193,6 +211,7 @@ RunOutcome start_run(const RunConfig& config) {
   prepare_process(config.run);
   catch_stop_signals();
   Run run(config);
+  run.initialise();
   run.use(RunDirectory::create(config));
   return run.train();
 }

@@ -1,5 +1,6 @@
 #include "optim/hyperadam/learned_optimizer.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "embedded/learned_weights.h"
@@ -31,6 +32,11 @@ std::unique_ptr<LearnedRule> load_rule(const std::string& name, const std::strin
 }
 
 }  // namespace
+
+bool is_learned(const std::string& optimizer) {
+  const std::vector<std::string> names = learned_rule_names();
+  return std::find(names.begin(), names.end(), optimizer) != names.end();
+}
 
 // FNV-1a over names and bytes.
 std::string learned_weights_id(const std::string& rule, const std::string& path) {

@@ -6,6 +6,9 @@
 
 namespace actgrad {
 
+// Whether an optimizer is one of these, by its name.
+bool is_learned(const std::string& optimizer);
+
 // What tells a rule's weights, those of the file or of the library, from any others: sixteen hexadecimal digits that
 // follow from all of them. Throws UserError when they cannot be read.
 std::string learned_weights_id(const std::string& rule, const std::string& path);

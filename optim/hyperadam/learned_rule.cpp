@@ -56,7 +56,7 @@ void LearnedRule::assemble(DType dtype, std::uint64_t seed, Device device) {
   for (Parameter& parameter : parameters_) list.push_back(&parameter);
   weights_ = ParameterSet(list, dtype, device);
   for (std::size_t i = 0; i < list.size(); ++i) {
-    Random random(seed, Purpose::init, i);
+    Random random(seed, Purpose::init, i);  // metatrain's optimizees begin from these streams too (Optimizee::start)
     const auto [start, spread] = firsts_[i];
     const auto draw = [&, start = start, spread = spread]() -> double {
       if (start == Start::zero) return 0;

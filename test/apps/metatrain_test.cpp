@@ -2,10 +2,14 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/safetensors.h"
 #include "test/apps/program.h"
 #include "test/catch.h"
+
+using Json = nlohmann::json;
 
 namespace {
 
@@ -55,7 +59,7 @@ TEST_CASE("metatrain writes a learned optimizer that train uses, and goes on bit
     CHECK(!contents(folder.file(std::string("whole/") + file)).empty());
 
   REQUIRE(run("metatrain", options + " --epochs 1 --out parts", here).code == 0);
-  REQUIRE(run("metatrain", "--resume parts --epochs 3", here).code == 0);
+  REQUIRE(run("metatrain", "--resume parts --epochs 3 --meta-lr 1e-4", here).code == 0);
   CHECK(weights(folder, "parts") == weights(folder, "whole"));
   CHECK(losses(folder, "parts") == losses(folder, "whole"));
 
@@ -106,6 +110,73 @@ TEST_CASE("a meta-training begins with the weights of a file, and goes on withou
   CHECK(run("metatrain", "--resume second --init first/best.safetensors", here).code == 2);
   // A rate of zero leaves the weights as they were.
   CHECK(final_loss(folder, "second") == final_loss(folder, "first"));
+
+  // Killed before the first checkpoint, it begins with the file once more.
+  std::filesystem::remove(folder.file("second/checkpoint.safetensors"));
+  CHECK(run("metatrain", "--resume second", here).code == 2);
+  std::filesystem::copy(folder.file("first/best.safetensors"), folder.file("begin.safetensors"));
+  REQUIRE(run("metatrain", "--resume second", here).code == 0);
+  CHECK(final_loss(folder, "second") == final_loss(folder, "first"));
+}
+
+TEST_CASE("an evaluation without a number is kept as such, and any number beats it") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  REQUIRE(run("metatrain", small + " --epochs 1 --out run", here).code == 0);
+  const std::string path = folder.file("run/checkpoint.safetensors");
+  const auto history = [&] {
+    return Json::parse(actgrad::read_tensor_file(path, true).metadata.at("state")).at("history");
+  };
+  for (const Json& written : {Json(), Json("nan")}) {  // null: as it once was
+    actgrad::TensorFile file = actgrad::read_tensor_file(path, true);
+    Json state = Json::parse(file.metadata.at("state"));
+    state["history"][0][3] = written;
+    file.metadata["state"] = state.dump();
+    actgrad::write_tensor_file(path, file, true);
+    const std::string epochs = std::to_string(history().size() + 1);
+    const Result resumed = run("metatrain", "--resume run --epochs " + epochs, here);
+    INFO(resumed.err);
+    REQUIRE(resumed.code == 0);
+    CHECK(history()[0][3] == "nan");
+    CHECK_THAT(losses(folder, "run"), ContainsSubstring(",nan,\n2,"));
+    CHECK_THAT(resumed.out, ContainsSubstring("final loss: best ") && !ContainsSubstring("(epoch 1)"));
+    if (epochs == "2") CHECK(contents(folder.file("run/best.safetensors")) == weights(folder, "run"));
+  }
+  CHECK(history().size() == 3);
+}
+
+TEST_CASE("a run goes on with the learned optimizer that it was begun with, or not at all") {
+  const TemporaryFolder folder;
+  const ProgramSettings here{.folder = folder.path()};
+  REQUIRE(run("metatrain", small + " --optimizer dm --epochs 2 --save-every 1 --out meta", here).code == 0);
+  const auto use = [&](int epoch) {
+    std::filesystem::copy(folder.file("meta/weights-epoch-" + std::to_string(epoch) + ".safetensors"),
+                          folder.file("w.safetensors"), std::filesystem::copy_options::overwrite_existing);
+  };
+  use(1);
+  REQUIRE(run("train",
+              "--model mlp --hidden 3 --data synthetic --train-samples 64 --test-samples 16 --epochs 1 --optim dm "
+              "--weights w.safetensors --out run",
+              here)
+              .code == 0);
+  const auto resumed = [&](int epochs) {
+    return run("train", "--resume run --epochs " + std::to_string(epochs), here);
+  };
+  use(2);
+  const Result refused = resumed(2);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ContainsSubstring("of another run: its weights-id is "));
+  use(1);
+  CHECK(resumed(2).code == 0);
+
+  // A checkpoint of a time when it did not say which weights.
+  const std::string path = folder.file("run/checkpoint.safetensors");
+  actgrad::TensorFile file = actgrad::read_tensor_file(path, true);
+  Json identity = Json::parse(file.metadata.at("identity"));
+  REQUIRE(identity.erase("weights-id") == 1);
+  file.metadata["identity"] = identity.dump();
+  actgrad::write_tensor_file(path, file, true);
+  CHECK(resumed(3).code == 0);
 }
 
 TEST_CASE("trainings take turns with the activation functions of a list") {
@@ -137,6 +208,8 @@ TEST_CASE("metatrain refuses what makes no sense, in one line") {
   refused("--optimizer adam", "optimizer");
   refused("--candidats 3", "candidates");
   refused(small + " --segment 3", "segment");
+  refused(small + " --segment 1", "--segment: 1 is out of range");
+  refused(small + " --batch-size 128", "--batch-size: there are fewer training images than that");
   refused(small + " --activation relu,swish", "'swish'");
   refused("--task mnist --data-dir nowhere", "get_data mnist");
   refused("--resume nowhere", "nowhere");

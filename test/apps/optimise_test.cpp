@@ -178,9 +178,10 @@ TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   refused("--steps 0", "--steps");
   refused("--synthetic --train-samples 8", "--batch-size");
   refused("--task mlp-sigmoid --data-dir nowhere", "mnist");
+  refused("--task cnn1-cifar10-bn --synthetic --batch-size 1999", "leave one alone");  // of 2000 test images
   refused("--optim dm --weights missing.safetensors --synthetic", "missing.safetensors");
 
-  optimise("--task sine --starts 1 --steps 1 --threads 1 --out " + out);
+  optimise("--task sine --starts 1 --steps 1 --threads 1 --beta1 0.8 --out " + out);
   const auto not_resumed = [&](const std::string& arguments, const std::string& message) {
     const Result result = run("optimise", "--resume " + out + " " + arguments);
     CHECK(result.code == 2);
@@ -188,4 +189,15 @@ TEST_CASE("optimise refuses mistakes in one line and leaves nothing behind") {
   };
   not_resumed("--lr 0.5", "--lr cannot change on resuming");
   not_resumed("--task sine-l2", "--task cannot change on resuming");
+  not_resumed("--momentum 0.5", "--momentum: adam has no such option");
+
+  // The same number is the same value, and going on does not change where the values come from.
+  const Json before = Json::parse(contents(out + "/config.json"));
+  optimise("--resume " + out + " --lr 1e-3 --starts 2");
+  const Json after = Json::parse(contents(out + "/config.json"));
+  CHECK(before["options"]["lr"] == 0.001);
+  CHECK(before["sources"]["beta1"] == "command line");
+  CHECK(before["sources"]["lr"] != "command line");
+  CHECK(after["sources"] == before["sources"]);
+  CHECK(after["options"]["starts"] == 2);
 }

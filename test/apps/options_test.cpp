@@ -99,12 +99,43 @@ TEST_CASE("files and folders that cannot be used are refused") {
   std::filesystem::create_directory(folder.file("full"));
   write(folder.file("full/file"), "");
   check_refused("--out " + folder.file("full"), "is not empty");
+  CHECK(!std::filesystem::exists(folder.file("full/lock")));
   check_refused("--out " + folder.file("weights"), "cannot create the run directory");
   check_refused("--config " + folder.file("broken.json"), "broken.json: not a JSON object");
   check_refused("--config " + folder.file("list.json"), "list.json: lr: not a number");
   check_refused("--config " + folder.file("unknown.json"), "unknown option 'learning-rate'");
   check_refused("--init " + folder.file("weights"), "weights");
   check_refused("--resume x --config y", "--config cannot be used with --resume");
+}
+
+TEST_CASE("text that is not UTF-8 is refused before it would go into a file") {
+  check_refused("--out caf\xe9", "--out: \"caf\xef\xbf\xbd\" is not UTF-8 text");
+  check_refused("--data synthetic --weights=\xff --optim dm", "--weights: ");
+  const Result result = run("train", "--dry-run", {.environment = {"ACTGRAD_DATA=caf\xe9"}});
+  CHECK(result.code == 2);
+  CHECK(result.err.rfind("train: ACTGRAD_DATA: ", 0) == 0);
+  CHECK(dry_run("--out café")["options"]["out"] == "café");
+}
+
+TEST_CASE("a single image is refused where it would have to be standardised alone") {
+  const std::string common = "--model cnn1 --batch-norm --data synthetic --epochs 1 --threads 1 ";
+  check_refused(common + "--train-samples 5 --batch-size 4 --accumulate 2",
+                "5 training images in batches of 4 leave one alone, which batch normalisation cannot standardise: "
+                "change --batch-size or --train-samples");
+  check_refused(common + "--train-samples 4 --batch-size 1", "4 training images in batches of 1 leave one alone");
+  check_refused(common + "--train-samples 4 --test-samples 1", "change --test-samples");
+  check_refused(common + "--train-samples 4 --test-samples 501", "501 test images in batches of 500 leave one alone");
+  TemporaryFolder folder;
+  const auto trains = [&](const std::string& arguments) {
+    return run("train", arguments + "--epochs 1 --out " + folder.file("run"), {.folder = folder.path()}).code == 0;
+  };
+  CHECK(trains(common + "--train-samples 6 --batch-size 4 --test-samples 2 "));
+  const Result result = run("evaluate", folder.file("run") + " --test-samples 3 --batch-size 2");
+  CHECK(result.code == 2);
+  CHECK(result.err.find("change --batch-size or --test-samples") != std::string::npos);
+  // Elsewhere the positions of one image are enough.
+  std::filesystem::remove_all(folder.file("run"));
+  CHECK(trains("--model resnet20 --data synthetic --train-samples 5 --batch-size 4 --test-samples 1 --threads 1 "));
 }
 
 TEST_CASE("the published code's command line means the same here") {

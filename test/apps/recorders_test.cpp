@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "apps/training/activation_covariance.h"
+#include "apps/training/checkpoint.h"
 #include "apps/training/trainer.h"
 #include "core/options.h"
 #include "kernels/parallel.h"
@@ -91,6 +92,48 @@ TEST_CASE("recorded rates: the largest increase and the distance between neighbo
       CHECK(recorded[step][c + 2] == Approx(expected[step - 1][c]).epsilon(1e-12).margin(1e-15));
     }
   CHECK(recorded[5][2] == Approx(0.05));  // the cosine's second epoch of two
+}
+
+TEST_CASE("wherever a run is stopped, what it records has every row once") {
+  kernels::set_threads(1);
+  const Dataset data = synthetic_dataset(100, 20);
+  TemporaryFolder folder;
+  // Stops at the given question; how many were asked until the run's end.
+  const auto record = [&](const std::string& name, int stop_at) {
+    const std::string directory = folder.file(name), checkpoint = directory + "/checkpoint";
+    std::filesystem::create_directory(directory);
+    int questions = 0;
+    for (bool finished = false; !finished;) {
+      auto model = make_model("lenet5", input_spec(data));
+      auto optimizer = make_optimizer("adaact", *model);
+      Trainer trainer(*model, *optimizer, data,
+                      {.epochs = 2, .batch_size = 32, .keep = {.activation_variance = true, .rates = true}});
+      if (questions > 0) trainer.set_state(load_checkpoint(checkpoint, *model, *optimizer, {}));
+      std::vector<StepFile> files;
+      for (const StepRecorder* recorder : trainer.recorders())
+        files.emplace_back(directory, *recorder, trainer.state().epoch, trainer.steps_done(),
+                           trainer.steps_per_epoch());
+      trainer.on_epoch = [&](const EpochMetrics& metrics) {
+        for (StepFile& file : files) file.append(metrics.epoch, trainer.steps_per_epoch(), true);
+      };
+      trainer.stop = [&] { return ++questions == stop_at; };
+      finished = trainer.run();
+      if (finished) continue;
+      for (StepFile& file : files) file.append(trainer.state().epoch + 1, trainer.steps_done(), false);
+      save_checkpoint(checkpoint, *model, *optimizer, trainer.state(), {});
+    }
+    return questions;
+  };
+  const int asked = record("whole", 0);
+  REQUIRE(asked >= 10);  // each of two epochs: behind four steps, and in the test
+  for (int stop_at = 1; stop_at <= asked; ++stop_at) {
+    const std::string name = "stopped" + std::to_string(stop_at);
+    record(name, stop_at);
+    for (const char* file : {"/activation_variance.csv", "/effective_rates.csv", "/preconditioner.csv"}) {
+      INFO(name << file);
+      CHECK(contents(folder.file(name) + file) == contents(folder.file("whole") + file));
+    }
+  }
 }
 
 TEST_CASE("only methods with one rate per input have rates to record") {

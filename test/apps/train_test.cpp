@@ -184,6 +184,16 @@ TEST_CASE("recorded activations do not change the run, and go on where it was re
   std::ofstream(parts + "/activation_variance.csv", std::ios::app) << "2,1,0.5,";  // of a process that was killed
   check_code(run("train", "--resume " + parts + " --epochs 2"), 0);
   CHECK(contents(parts + "/activation_variance.csv") == rows);
+
+  // A row that is lost, and what looks like one of epoch 1 but is the beginning of one of epoch 12.
+  const std::string lost = rows.substr(0, rows.find("\n2,3,") + 1);
+  write(parts + "/activation_variance.csv", lost + "1");
+  const Result resumed = run("train", "--resume " + parts);
+  check_code(resumed, 0);
+  CHECK(resumed.err == "actgrad: warning: " + parts +
+                           "/activation_variance.csv lacks 1 of the 6 rows of the steps that " +
+                           "are done, and goes on without them\n");
+  CHECK(contents(parts + "/activation_variance.csv") == lost);
 }
 
 TEST_CASE("resuming accepts what does not change the past, and refuses the rest by name") {
@@ -224,6 +234,41 @@ TEST_CASE("resuming accepts what does not change the past, and refuses the rest 
   check_code(
       run("train", "--model mlp --hidden 10 --optim sgd --epochs 3 --schedule constant --out " + at_once + small), 0);
   check_same_run(at_once, folder.file("again"));
+}
+
+TEST_CASE("a run goes on without the file that it began with, once it has a checkpoint") {
+  TemporaryFolder folder;
+  const std::string begin = folder.file("begin.safetensors"), directory = folder.file("run");
+  const std::string common = "--model mlp --hidden 10 --schedule constant" + small + "--out ";
+  check_code(run("train", common + folder.file("first") + " --seed 3 --epochs 1"), 0);
+  std::filesystem::copy(folder.file("first/model.safetensors"), begin);
+  check_code(run("train", common + folder.file("whole") + " --epochs 2 --init " + begin), 0);
+  check_code(run("train", common + directory + " --epochs 1 --init " + begin), 0);
+  std::filesystem::rename(begin, folder.file("elsewhere"));
+  check_code(run("train", "--resume " + directory + " --epochs 2"), 0);
+  check_same_run(folder.file("whole"), directory);
+
+  // Killed before the first checkpoint, it begins once more.
+  for (const char* file : {"/checkpoint.safetensors", "/metrics.csv"}) std::filesystem::remove(directory + file);
+  const Result result = run("train", "--resume " + directory);
+  check_code(result, 2);
+  CHECK(result.err == "train: cannot read " + begin + ": No such file or directory\n");
+  std::filesystem::rename(folder.file("elsewhere"), begin);
+  check_code(run("train", "--resume " + directory), 0);
+  check_same_run(folder.file("whole"), directory);
+}
+
+TEST_CASE("a run that was begun on a GPU goes on without one") {
+  TemporaryFolder folder;
+  const std::string directory = folder.file("run"), config = directory + "/config.json";
+  check_code(run("train", "--model mlp --hidden 10 --epochs 1 --out " + directory + small), 0);
+  std::string text = contents(config);
+  text.replace(text.find("\"cpu\""), 5, "\"cuda:0\"");
+  write(config, text);
+  const Result resumed = run("train", "--resume " + directory + " --device cpu --epochs 2");
+  check_code(resumed, 0);
+  CHECK(resumed.err.find("train: note: device: cpu instead of cuda:0\n") != std::string::npos);
+  CHECK(Json::parse(contents(config))["options"]["device"] == "cpu");
 }
 
 TEST_CASE("resuming says that more epochs stretch the cosine") {
@@ -274,6 +319,11 @@ TEST_CASE("damaged and foreign checkpoints are refused") {
 
   std::filesystem::remove(checkpoint);
   check_code(run("train", "--resume " + directory), 2);
+  std::filesystem::create_symlink("checkpoint.safetensors", checkpoint);  // a loop
+  const Result unreachable = run("train", "--resume " + directory);
+  check_code(unreachable, 2);
+  CHECK(unreachable.err == "train: " + checkpoint + ": Too many levels of symbolic links\n");
+  std::filesystem::remove(checkpoint);
   write(checkpoint, good);
   check_code(run("train", "--resume " + directory + " --epochs 2"), 0);
 }

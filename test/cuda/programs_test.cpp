@@ -57,6 +57,7 @@ TEST_CASE("a run on the device that was stopped goes on to the same bits") {
   const std::string stopped = folder.file("stopped");
   {
     Program program("train", arguments + "--out " + stopped);
+    // There is a checkpoint before the first step: the signal comes in the first epoch.
     REQUIRE(wait_until([&] { return std::filesystem::exists(stopped + "/checkpoint.safetensors"); }));
     program.send(SIGINT);
     program.wait();
