@@ -9,7 +9,6 @@
 #include "apps/reproduce/running.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/progress.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
@@ -82,7 +81,8 @@ void print_group(const Group& group) {
 
 // "running, epoch 37 of 200, eta 1:23:45"
 std::string describe_state(const RunStore& store, const PlannedRun& run) {
-  const RunStatus status = store.status(run);
+  std::string reason;
+  const RunStatus status = store.status(run, &reason);
   std::string text = name_of(status);
   const RunFolder* folder = store.find(run);
   const Program& program = program_of(run.identity);
@@ -94,7 +94,7 @@ std::string describe_state(const RunStore& store, const PlannedRun& run) {
   if (status == RunStatus::running && done.parts > 0)
     text += ", eta " + clock_text(done.elapsed_seconds / static_cast<double>(done.parts) *
                                   static_cast<double>(planned - done.parts));
-  if (status == RunStatus::failed) text += ": " + read_file(store.failure(run.name));
+  if (status == RunStatus::failed) text += ": " + reason;
   return text;
 }
 

@@ -5,7 +5,6 @@
 
 #include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
-#include "core/atomic_file.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -247,10 +246,11 @@ Table missing_table(const Evaluated& experiment, const RunStore& store) {
   for (const Group& group : experiment.plan->groups) {
     std::map<std::string, std::string> seeds;  // by state
     for (const PlannedRun& run : group.runs) {
-      const RunStatus status = store.status(run);
+      std::string reason;
+      const RunStatus status = store.status(run, &reason);
       if (status == RunStatus::finished) continue;
       std::string state = name_of(status);
-      if (status == RunStatus::failed) state += ": " + read_file(store.failure(run.name));
+      if (status == RunStatus::failed) state += ": " + reason;
       std::string& list = seeds[state];
       list += (list.empty() ? "" : ", ") + std::to_string(run.seed);
     }

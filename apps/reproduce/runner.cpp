@@ -51,11 +51,7 @@ class Runner {
         on_change_(on_change),
         queue_(tasks.begin(), tasks.end()),
         progress_(store, std::ssize(tasks), options.jobs) {
-    for (const char* folder : {"/runs", "/logs"}) {
-      std::error_code error;
-      fs::create_directories(store.out() + folder, error);
-      if (error) throw UserError("cannot create " + store.out() + folder + ": " + error.message());
-    }
+    for (const char* folder : {"/runs", "/logs"}) make_folder(store.out() + folder);
   }
 
   RunnerOutcome run() {
@@ -83,10 +79,11 @@ class Runner {
 
   // Whether the run is done with: finished, or failed and not to be tried again.
   bool counted(const PlannedRun& run) {
-    const RunStatus status = store_.status(run);
+    std::string reason;
+    const RunStatus status = store_.status(run, &reason);
     if (status == RunStatus::finished) return ++outcome_.finished, true;
     if (status != RunStatus::failed || options_.retry) return false;
-    progress_.line(run, "failed before (" + read_file(store_.failure(run.name)) + "); --retry tries it again");
+    progress_.line(run, "failed before (" + reason + "); --retry tries it again");
     return ++outcome_.failed, true;
   }
 

@@ -1,5 +1,6 @@
 // reproduce: small experiments on the synthetic set, done by the real programs.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <map>
@@ -214,6 +215,18 @@ TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
   CHECK(renamed.out.find("4 runs, 4 finished before\n") != std::string::npos);
   CHECK(experiment_json(out)["groups"][0]["runs"][1]["directory"] == "runs/brought along");
 
+  // What is no run's does not count, and hinders nothing.
+  fs::create_directory(out + "/runs/odd");
+  write(out + "/runs/odd/config.json", R"({"options": 5})");
+  const Result odd = run("reproduce", "status --out " + out);
+  check_code(odd, 0);
+  CHECK(odd.out.find("4 runs: 4 finished") != std::string::npos);
+  CHECK(odd.err.find("/runs/odd/config.json: ") != std::string::npos);
+  CHECK(count_of(odd.err, "\n") == 1);
+  write(out + "/runs/odd/config.json", R"({"options": {"optim": "sgd", "record": 1}})");
+  CHECK(run("reproduce", "status --out " + out).err.find("/runs/odd/config.json: ") != std::string::npos);
+  fs::remove_all(out + "/runs/odd");
+
   const Result report = run("reproduce", "report --no-pictures --out " + out);
   check_code(report, 0);
   const std::string page = contents(out + "/report.html");
@@ -298,6 +311,18 @@ TEST_CASE("a run that fails is reported, and the others go on") {
   CHECK(tries() == 2);
   check_code(run("reproduce", request + " --retry"), 1);
   CHECK(tries() == 4);
+
+  // Another process that tries a run again takes its .failed away between looking and reading: a socket is there, too,
+  // and cannot be read.
+  for (const auto& entry : fs::directory_iterator(out + "/logs")) {
+    if (entry.path().extension() != ".failed") continue;
+    fs::remove(entry.path());
+    REQUIRE(::mknod(entry.path().c_str(), S_IFSOCK | 0600, 0) == 0);
+    break;
+  }
+  const Result while_tried = run("reproduce", "status --out " + out);
+  check_code(while_tried, 0);
+  CHECK(while_tried.out.find("1 interrupted, 2 finished, 1 failed") != std::string::npos);
 }
 
 TEST_CASE("killed at random points and started again, the table is the same") {
