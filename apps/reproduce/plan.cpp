@@ -73,8 +73,15 @@ std::string text_of(const Json& value) {
 ResolvedOptions usual_options(const Program& program, const Json& identity, const std::string& device) {
   GivenOptions names = {{"device", device}};
   for (const std::string& name : program.naming) names.push_back({name, text_of(identity.at(name))});
-  if (identity.contains("base-optim")) names.push_back({"base-optim", identity.at("base-optim").get<std::string>()});
-  return program.resolve(names);
+  ResolvedOptions usual = program.resolve(names);
+  // The options of another optimizer inside are its own, but that it is another one is this run's choice.
+  const std::string base = "base-optim";
+  if (identity.contains(base) && identity.at(base) != usual.identity.at(base)) {
+    names.push_back({base, identity.at(base).get<std::string>()});
+    usual = program.resolve(names);
+    usual.identity.erase(base);
+  }
+  return usual;
 }
 
 // Fit for a file's name.
