@@ -18,8 +18,8 @@ CommandLineGroup scaling_group() {
   return {
       "Which runs",
       {{.option = Option{"scale", std::string("full"),
-                         "full: as in the paper; short: 10 epochs, or 100 steps of 10 starts, 1 seed; smoke: seconds, "
-                         "synthetic data, small models"}
+                         "full: as in the paper; short: at most 10 epochs, or 100 steps of 10 starts, 1 seed; smoke: "
+                         "seconds, synthetic data, small models"}
                       .one_of({"full", "short", "smoke"})},
        {.option = {"only", std::string(),
                    "only the runs with these values of axes or options, such as "

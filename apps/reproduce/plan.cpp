@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "apps/reproduce/text.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
@@ -212,12 +213,22 @@ Group make_group(const Experiment& experiment, const Combination& combination, c
   return group;
 }
 
-std::string mark_of(const Program& program, const Scaling& scaling) {
+// "10 epochs", "at most 100 steps": what the groups have of an option that counts something.
+std::string amount(const std::vector<Group>& groups, const std::string& option) {
+  std::set<std::int64_t> numbers;
+  for (const Group& group : groups) numbers.insert(group.options.at(option).get<std::int64_t>());
+  if (numbers.empty()) return "no " + option;
+  return (numbers.size() > 1 ? "at most " : "") + counted(*numbers.rbegin(), option.substr(0, option.size() - 1));
+}
+
+std::string mark_of(const Program& program, const std::vector<Group>& groups, const Scaling& scaling) {
   std::string mark;
-  if (scaling.scale == "short") mark = program.short_mark;
-  if (scaling.scale == "smoke") mark = program.smoke_mark;
-  if (scaling.scale != "full" && scaling.seeds > 1)
-    mark.replace(mark.find("1 seed"), 6, std::to_string(scaling.seeds) + " seeds");
+  if (scaling.scale != "full") {
+    mark = scaling.scale == "short" ? "short: " : "smoke: synthetic data, ";
+    for (const std::string& option : program.counts) mark += amount(groups, option) + ", ";
+    mark += counted(std::max<std::int64_t>(scaling.seeds, 1), "seed");
+    if (scaling.scale == "smoke") mark += program.smoke_mark;
+  }
   for (const GivenOption& option : scaling.set)
     mark += (mark.empty() ? "with " : ", ") + option.name + "=" + option.text;
   return mark;
@@ -238,7 +249,7 @@ Plan make_plan(const Experiment& experiment, const Scaling& scaling) {
             .notes = experiment.notes,
             .program = experiment.program,
             .scale = scaling.scale,
-            .mark = mark_of(find_program(experiment.program), scaling),
+            .mark = {},
             .axes = {},
             .picture = experiment.picture,
             .groups = {}};
@@ -253,6 +264,7 @@ Plan make_plan(const Experiment& experiment, const Scaling& scaling) {
       throw UserError(experiment.name + (labels.empty() ? "" : " (" + labels + ")") + ": " + error.what());
     }
   }
+  plan.mark = mark_of(find_program(experiment.program), plan.groups, scaling);
   return plan;
 }
 
