@@ -168,7 +168,7 @@ Table result_table(const Evaluated& experiment) {
     const Group& group = plan.groups[i];
     const GroupResult& result = experiment.results[i];
     std::vector<std::string> row = label_cells(group);
-    if (!group.note.empty()) row.back() += " (" + group.note + ")";
+    if (!group.note.empty() && !row.empty()) row.back() += " (" + group.note + ")";
     row.insert(row.end(), {to_text(result.best, program.digits), to_text(result.last, program.digits),
                            count_text(result), paper_text(group), difference(plan, group, result),
                            to_text(result.seconds_per_part), bytes_text(result.state_bytes)});

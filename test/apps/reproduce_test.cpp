@@ -162,6 +162,13 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   file(R"({"program": "optimise", "options": {"epochs": 3}})", "epochs");
   file(R"({"sources": {"lr": "somewhere"}})", "no option 'lr'");
   file(R"({"same-runs-as": "own.json"})", "same-runs-as");
+  file(R"({"options": {"device": "cpu"}})", "use --device");
+  file(R"({"options": {"record": "rates"}})", "use the member \"record\"");
+  file(R"({"seeds": [3, 3]})", "seed 3 is given twice");
+  file(R"({"axes": [{"name": "a", "values": [{"label": "x"}, {"label": "x"}]}]})", "a 'x' is given twice");
+  file(R"({"extra": [{"labels": {}, "smoke": {"model": "mlp"}}]})", "extra: needs axes");
+  write(folder.file("own.json"), R"({"options": {"data": "synthetic"}})");
+  refused("run own.json --out own.json/inside", "cannot create own.json/inside");
 }
 
 TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
@@ -410,6 +417,7 @@ TEST_CASE("a sweep does every combination") {
           "--batch-size 32 --data synthetic --seeds 2 --jobs 2 --no-pictures --out " +
               folder.file("out"));
   check_code(result, 0);
+  CHECK(result.out.find("optim   best ") != std::string::npos);
   const auto table = read_csv(folder.file("out/sweep/table.csv"));
   CHECK(table.at("hidden") == std::vector<std::string>{"8", "8", "8,4", "8,4"});
   CHECK(table.at("optim") == std::vector<std::string>{"adaact", "sgd", "adaact", "sgd"});
