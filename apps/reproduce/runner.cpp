@@ -216,13 +216,18 @@ class Runner {
 
 }  // namespace
 
+std::vector<PlannedRun> wanted(const Group& group, const Selection& only, std::int64_t seeds) {
+  std::vector<PlannedRun> list;
+  for (std::size_t i = 0; i < group.runs.size() && (seeds == 0 || std::cmp_less(i, seeds)); ++i)
+    if (selected(only, group, group.runs[i])) list.push_back(group.runs[i]);
+  return list;
+}
+
 std::vector<PlannedRun> tasks(const std::vector<Plan>& plans, const Selection& only, std::int64_t seeds) {
   std::vector<PlannedRun> list;
   for (const Plan& plan : plans) {
     for (const Group& group : plan.groups) {
-      for (std::size_t i = 0; i < group.runs.size(); ++i) {
-        const PlannedRun& run = group.runs[i];
-        if ((seeds > 0 && std::cmp_greater_equal(i, seeds)) || !selected(only, group, run)) continue;
+      for (const PlannedRun& run : wanted(group, only, seeds)) {
         const auto same = std::find_if(list.begin(), list.end(),
                                        [&](const PlannedRun& other) { return other.identity == run.identity; });
         if (same == list.end()) {

@@ -121,6 +121,39 @@ TEST_CASE("SGD is Nesterov's on CIFAR-100 only, and says so") {
   CHECK(result.out.find("AdaAct, ") == std::string::npos);
 }
 
+TEST_CASE("show shows what run does") {
+  TemporaryFolder folder;
+  write(folder.file("own.json"), R"({
+    "options": {"data": "synthetic", "epochs": 5, "optim": "sam", "rho": 0.1}, "seeds": [0, 1],
+    "axes": [{"name": "inside", "values": [{"label": "SGD", "options": {"base-optim": "sgd"}},
+                                           {"label": "Adam,usual", "options": {"base-optim": "adam"}},
+                                           {"label": "Adam,lr=1", "options": {"base-optim": "adam", "lr": 1}}]}]})");
+  const auto shown = [&](const std::string& arguments) {
+    const Result result = run("reproduce", "show " + folder.file("own.json") + " " + arguments);
+    check_code(result, 0);
+    return result.out;
+  };
+  const std::string all = shown("");
+  CHECK(all.find("\n6 runs\n") != std::string::npos);
+  CHECK(count_of(all, "  train --model=lenet5 ") == 6);
+  CHECK(count_of(all, "--base-optim=adam") == 4);
+  CHECK(count_of(all, "--lr=") == 2);                        // Adam's own is as usual
+  CHECK(all.find("--base-optim=sgd") == std::string::npos);  // as it is by itself
+
+  const std::string first = shown("--seeds 1");
+  CHECK(first.find("\n3 runs\n") != std::string::npos);
+  CHECK(count_of(first, "  train ") == 3);
+  CHECK(count_of(shown("--only seed=1"), "--seed=1") == 3);
+
+  // Labels with commas.
+  CHECK(count_of(shown("--only inside=Adam,usual,seed=0"), "  train ") == 1);
+  CHECK(count_of(shown("--only inside=Adam\\,lr=1,seed=0"), "  train ") == 1);
+
+  CHECK(shown("--scale short").find("[short: 5 epochs, 1 seed]") != std::string::npos);
+  CHECK(shown("--scale smoke --seeds 2 --set epochs=1")
+            .find("[smoke: synthetic data, 1 epoch, 2 seeds, small models, epochs=1]") != std::string::npos);
+}
+
 TEST_CASE("mistakes in a request or in an experiment's file are one line, and nothing is written") {
   TemporaryFolder folder;
   const auto refused = [&](const std::string& arguments, const std::string& message) {
@@ -144,6 +177,18 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   refused("compare nowhere", "nowhere");
   refused("sweep --out out", "sweep over what?");
   refused("sweep --out out --optim adaact,sgdd", "did you mean 'sgd'?");
+  refused("", "which command?");
+  refused("run table1 --out out --threads 2000", "--threads");
+  refused("run table1 --out out --set threads=2", "use --threads");
+  refused("run table1 --out out --set seed=2", "use the member \"seeds\"");
+  const std::string quick =
+      "sweep --out out --model mlp --hidden 8 --data synthetic --epochs 1 --train-samples 64 --optim sgd ";
+  refused(quick + "--seed 0,0", "seed 0 is given twice");
+  refused(quick + "--lr 0.1,0.1", "lr '0.1' is given twice");
+  for (const char* name : {"..", "../beside", "a/b", "runs"}) refused(quick + "--name " + name, "cannot be the name");
+  const std::string too_long(300, 'x');
+  refused("status --out " + too_long, "cannot read xxx");
+  refused("compare " + too_long, "cannot read xxx");
 
   const auto file = [&](const std::string& text, const std::string& message) {
     write(folder.file("own.json"), text);
