@@ -21,8 +21,9 @@ std::string help() {
 }
 
 int reproduce(const std::vector<std::string>& arguments) {
-  const std::string name = arguments.empty() ? "--help" : arguments.front();
-  if (name == "--help") return std::fputs(help().c_str(), stdout), arguments.empty() ? 2 : 0;
+  if (arguments.empty()) throw UserError("which command? (reproduce --help lists them)");
+  const std::string& name = arguments.front();
+  if (name == "--help") return std::fputs(help().c_str(), stdout), 0;
   if (name == "--version") return std::printf("actgrad %s (%s)\n", version().c_str(), commit().c_str()), 0;
   std::vector<std::string> names;
   for (const Command& command : commands()) {

@@ -9,7 +9,6 @@
 #include "apps/reproduce/running.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/progress.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
@@ -19,12 +18,13 @@ CommandLineGroup scaling_group() {
   return {
       "Which runs",
       {{.option = Option{"scale", std::string("full"),
-                         "full: as in the paper; short: 10 epochs, or 100 steps of 10 starts, 1 seed; smoke: seconds, "
-                         "synthetic data, small models"}
+                         "full: as in the paper; short: at most 10 epochs, or 100 steps of 10 starts, 1 seed; smoke: "
+                         "seconds, synthetic data, small models"}
                       .one_of({"full", "short", "smoke"})},
        {.option = {"only", std::string(),
                    "only the runs with these values of axes or options, such as "
-                   "optim=adaact,model=resnet20; several of one key: any of them"},
+                   "optim=adaact,model=resnet20; several of one key: any of them. A comma without a KEY= behind it, or "
+                   "after a backslash, belongs to the value"},
         .placeholder = "KEY=VALUE,…"},
        {.option = Option{"seeds", std::int64_t{0}, "how many seeds"}.at_least(1),
         .default_text = "the experiment's; 1 at scale short and smoke"},
@@ -67,7 +67,7 @@ std::string shell_words(const PlannedRun& run) {
   return text;
 }
 
-void print_group(const Group& group) {
+void print_group(const Group& group, const std::vector<PlannedRun>& runs) {
   std::printf("\n%s%s\n", describe(group.labels).c_str(), group.note.empty() ? "" : (" (" + group.note + ")").c_str());
   if (group.paper) std::printf("  the paper: %s\n", to_text(*group.paper).c_str());
   std::vector<std::vector<std::string>> rows;
@@ -77,12 +77,13 @@ void print_group(const Group& group) {
       rows.push_back({"  " + name, value.is_string() ? value.get<std::string>() : value.dump(), source});
     }
   std::printf("%s", columns(rows).c_str());
-  for (const PlannedRun& run : group.runs) std::printf("  %s\n", shell_words(run).c_str());
+  for (const PlannedRun& run : runs) std::printf("  %s\n", shell_words(run).c_str());
 }
 
 // "running, epoch 37 of 200, eta 1:23:45"
 std::string describe_state(const RunStore& store, const PlannedRun& run) {
-  const RunStatus status = store.status(run);
+  std::string reason;
+  const RunStatus status = store.status(run, &reason);
   std::string text = name_of(status);
   const RunFolder* folder = store.find(run);
   const Program& program = program_of(run.identity);
@@ -94,7 +95,7 @@ std::string describe_state(const RunStore& store, const PlannedRun& run) {
   if (status == RunStatus::running && done.parts > 0)
     text += ", eta " + clock_text(done.elapsed_seconds / static_cast<double>(done.parts) *
                                   static_cast<double>(planned - done.parts));
-  if (status == RunStatus::failed) text += ": " + read_file(store.failure(run.name));
+  if (status == RunStatus::failed) text += ": " + reason;
   return text;
 }
 
@@ -168,14 +169,16 @@ int show_experiment(const Arguments& arguments) {
   std::vector<std::string> names;
   if (!parse(line, arguments, given, names)) return 0;
   if (names.empty()) throw UserError("which experiment? (known: 'reproduce list')");
+  const Scaling scaling = scaling_of(given);
   const Selection only = parse_pairs("only", value_of(given, "only"));
   for (const std::string& name : names) {
-    const Plan plan = make_plan(find_experiment(name), scaling_of(given));
+    const Plan plan = make_plan(find_experiment(name), scaling);
     check_selection(only, {plan});
     std::printf("%s\n%s\n%s\n%s\n", heading(plan).c_str(), plan.source.c_str(), plan.notes.c_str(),
-                counted(std::ssize(tasks({plan}, only, 0)), "run").c_str());
+                counted(std::ssize(tasks({plan}, only, scaling.seeds)), "run").c_str());
     for (const Group& group : plan.groups)
-      if (selected(only, group, group.runs.front())) print_group(group);
+      if (const std::vector<PlannedRun> runs = wanted(group, only, scaling.seeds); !runs.empty())
+        print_group(group, runs);
   }
   return 0;
 }

@@ -6,7 +6,6 @@
 #include "apps/reproduce/commands.h"
 #include "apps/reproduce/results.h"
 #include "apps/reproduce/text.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
@@ -23,17 +22,14 @@ struct Compared {
 // The run in a directory, or those in its subdirectories.
 void append_runs(const fs::path& path, std::vector<Compared>& runs, int depth = 0) {
   constexpr int deepest = 2;  // OUT/runs/NAME
-  if (fs::exists(path / "config.json")) {
-    const Json config = Json::parse(read_file((path / "config.json").string()), nullptr, /*allow_exceptions=*/false);
-    if (!config.is_object() || !config.contains("options")) throw UserError(path.string() + "/config.json: damaged");
-    runs.push_back({{path.string(), config}});
-    return;
-  }
-  if (depth == 0 && !fs::is_directory(path)) throw UserError("no such run directory: " + path.string());
+  if (const std::optional<RunFolder> folder = read_folder(path.string())) return runs.push_back({*folder});
   if (depth == deepest) return;
+  std::error_code error;
+  const fs::directory_iterator entries(path, error);
+  if (error) throw UserError("cannot read " + path.string() + ": " + error.message());
   std::vector<fs::path> inside;
-  for (const auto& entry : fs::directory_iterator(path))
-    if (entry.is_directory()) inside.push_back(entry.path());
+  for (const auto& entry : entries)
+    if (entry.is_directory(error)) inside.push_back(entry.path());
   std::sort(inside.begin(), inside.end());
   for (const fs::path& folder : inside) append_runs(folder, runs, depth + 1);
 }

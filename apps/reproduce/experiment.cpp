@@ -61,8 +61,10 @@ GivenOptions parse_options(const Part& parent, const std::string& key) {
   if (!parent.has(key)) return options;
   const Part part = parent.at(key);
   if (!part.json.is_object()) part.fail("not an object {…}");
-  for (const auto& [name, value] : part.json.items()) {
-    if (!value.is_primitive() || value.is_null()) part.at(name).fail("not a number, text, true or false");
+  for (const auto& [spelt, value] : part.json.items()) {
+    if (!value.is_primitive() || value.is_null()) part.at(spelt).fail("not a number, text, true or false");
+    std::string name = spelt;  // with dashes
+    std::replace(name.begin(), name.end(), '_', '-');
     options.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
   }
   return options;
@@ -186,6 +188,8 @@ void parse_runs(Experiment& experiment, const Part& file) {
   });
   experiment.except = parse_list(file, "except", [&](const Part& part) { return parse_condition(experiment, part); });
   experiment.extra = parse_list(file, "extra", [&](const Part& part) { return parse_extra(experiment, part); });
+  if (experiment.axes.empty() && !experiment.extra.empty())
+    file.at("extra").fail("needs axes, whose labels tell its groups apart");
   if (file.has("paper")) parse_paper(experiment, file.at("paper"), {});
   experiment.record = parse_list(file, "record", parse_text);
 }

@@ -5,7 +5,6 @@
 
 #include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
-#include "core/atomic_file.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -169,7 +168,7 @@ Table result_table(const Evaluated& experiment) {
     const Group& group = plan.groups[i];
     const GroupResult& result = experiment.results[i];
     std::vector<std::string> row = label_cells(group);
-    if (!group.note.empty()) row.back() += " (" + group.note + ")";
+    if (!group.note.empty() && !row.empty()) row.back() += " (" + group.note + ")";
     row.insert(row.end(), {to_text(result.best, program.digits), to_text(result.last, program.digits),
                            count_text(result), paper_text(group), difference(plan, group, result),
                            to_text(result.seconds_per_part), bytes_text(result.state_bytes)});
@@ -247,10 +246,11 @@ Table missing_table(const Evaluated& experiment, const RunStore& store) {
   for (const Group& group : experiment.plan->groups) {
     std::map<std::string, std::string> seeds;  // by state
     for (const PlannedRun& run : group.runs) {
-      const RunStatus status = store.status(run);
+      std::string reason;
+      const RunStatus status = store.status(run, &reason);
       if (status == RunStatus::finished) continue;
       std::string state = name_of(status);
-      if (status == RunStatus::failed) state += ": " + read_file(store.failure(run.name));
+      if (status == RunStatus::failed) state += ": " + reason;
       std::string& list = seeds[state];
       list += (list.empty() ? "" : ", ") + std::to_string(run.seed);
     }

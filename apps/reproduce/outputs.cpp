@@ -25,10 +25,12 @@ std::string markdown(const Plan& plan, const Evaluated& experiment, const RunSto
 }  // namespace
 
 std::vector<Plan> plans_in(const std::string& out) {
-  if (!fs::is_directory(out)) throw UserError("no such folder: " + out);
+  std::error_code error;
+  const fs::directory_iterator entries(out, error);
+  if (error) throw UserError("cannot read " + out + ": " + error.message());
   std::vector<std::string> paths;
-  for (const auto& entry : fs::directory_iterator(out))
-    if (fs::exists(entry.path() / plan_file)) paths.push_back((entry.path() / plan_file).string());
+  for (const auto& entry : entries)
+    if (fs::exists(entry.path() / plan_file, error)) paths.push_back((entry.path() / plan_file).string());
   if (paths.empty()) throw UserError(out + " holds no experiment: 'reproduce run NAME --out " + out + "' makes one");
   std::sort(paths.begin(), paths.end());
   std::vector<Plan> plans;
@@ -38,7 +40,7 @@ std::vector<Plan> plans_in(const std::string& out) {
 
 void write_outputs(const Plan& plan, const RunStore& store) {
   const std::string folder = store.out() + "/" + plan.name;
-  fs::create_directories(folder);
+  make_folder(folder);
   const Json json = to_json(plan, [&](const PlannedRun& run, Json& entry) {
     const RunFolder* place = store.find(run);
     entry["directory"] = place ? fs::path(place->path).lexically_relative(store.out()).string() : "";

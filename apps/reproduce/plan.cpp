@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "apps/reproduce/text.h"
 #include "core/error.h"
 
 namespace actgrad::reproduce {
@@ -73,8 +74,15 @@ std::string text_of(const Json& value) {
 ResolvedOptions usual_options(const Program& program, const Json& identity, const std::string& device) {
   GivenOptions names = {{"device", device}};
   for (const std::string& name : program.naming) names.push_back({name, text_of(identity.at(name))});
-  if (identity.contains("base-optim")) names.push_back({"base-optim", identity.at("base-optim").get<std::string>()});
-  return program.resolve(names);
+  ResolvedOptions usual = program.resolve(names);
+  // The options of another optimizer inside are its own, but that it is another one is this run's choice.
+  const std::string base = "base-optim";
+  if (identity.contains(base) && identity.at(base) != usual.identity.at(base)) {
+    names.push_back({base, identity.at(base).get<std::string>()});
+    usual = program.resolve(names);
+    usual.identity.erase(base);
+  }
+  return usual;
 }
 
 // Fit for a file's name.
@@ -149,16 +157,32 @@ Setting scaled(const Program& program, const Combination& combination, const Sca
   return setting;
 }
 
-std::string device_of(const Setting& setting, const Scaling& scaling) {
-  if (const std::string* device = find_given(setting.options, "device")) return *device;
+std::string device_of(const Scaling& scaling) {
   return scaling.device.empty() ? "auto" : scaling.device;
 }
 
 ResolvedOptions resolve(const Program& program, const Setting& setting, const Scaling& scaling, std::int64_t seed) {
   GivenOptions options = setting.options;
-  if (!find_given(options, "device")) options.push_back({"device", device_of(setting, scaling)});
+  options.push_back({"device", device_of(scaling)});
   options.push_back({"seed", std::to_string(seed)});
   return program.resolve(options);
+}
+
+// Throws UserError for options of the program that are no part of what a run is: each run gets them in another way, so
+// they would be passed over here.
+void refuse_unused(const GivenOptions& options, const Json& identity) {
+  static const std::map<std::string, std::string> instead = {{"data-dir", "use --data-dir"},
+                                                             {"device", "use --device"},
+                                                             {"graph", "it changes no result"},
+                                                             {"out", "use --out"},
+                                                             {"record", "use the member \"record\""},
+                                                             {"seed", "use the member \"seeds\", or --seeds"},
+                                                             {"threads", "use --threads"}};
+  for (const GivenOption& option : options) {
+    if (option.name != "seed" && (identity.contains(option.name) || option.name == "save-every")) continue;
+    const auto hint = instead.find(option.name);
+    throw UserError("'" + option.name + "' cannot be set here" + (hint == instead.end() ? "" : ": " + hint->second));
+  }
 }
 
 std::vector<std::int64_t> seeds_of(const Experiment& experiment, const Scaling& scaling) {
@@ -183,7 +207,8 @@ Group make_group(const Experiment& experiment, const Combination& combination, c
   if (!record.empty()) complete.options.push_back({record_option, record});
   for (const std::int64_t seed : seeds_of(experiment, scaling)) {
     const ResolvedOptions resolved = resolve(program, complete, scaling, seed);
-    const ResolvedOptions usual = usual_options(program, resolved.identity, device_of(complete, scaling));
+    refuse_unused(setting.options, resolved.identity);
+    const ResolvedOptions usual = usual_options(program, resolved.identity, device_of(scaling));
     PlannedRun run;
     run.seed = seed;
     run.identity = resolved.identity;
@@ -205,15 +230,47 @@ Group make_group(const Experiment& experiment, const Combination& combination, c
   return group;
 }
 
-std::string mark_of(const Program& program, const Scaling& scaling) {
+// "10 epochs", "at most 100 steps": what the groups have of an option that counts something.
+std::string amount(const std::vector<Group>& groups, const std::string& option) {
+  std::set<std::int64_t> numbers;
+  for (const Group& group : groups) numbers.insert(group.options.at(option).get<std::int64_t>());
+  if (numbers.empty()) return "no " + option;
+  return (numbers.size() > 1 ? "at most " : "") + counted(*numbers.rbegin(), option.substr(0, option.size() - 1));
+}
+
+std::string mark_of(const Program& program, const std::vector<Group>& groups, const Scaling& scaling) {
   std::string mark;
-  if (scaling.scale == "short") mark = program.short_mark;
-  if (scaling.scale == "smoke") mark = program.smoke_mark;
-  if (scaling.scale != "full" && scaling.seeds > 1)
-    mark.replace(mark.find("1 seed"), 6, std::to_string(scaling.seeds) + " seeds");
+  if (scaling.scale != "full") {
+    mark = scaling.scale == "short" ? "short: " : "smoke: synthetic data, ";
+    for (const std::string& option : program.counts) mark += amount(groups, option) + ", ";
+    mark += counted(std::max<std::int64_t>(scaling.seeds, 1), "seed");
+    if (scaling.scale == "smoke") mark += program.smoke_mark;
+  }
   for (const GivenOption& option : scaling.set)
     mark += (mark.empty() ? "with " : ", ") + option.name + "=" + option.text;
   return mark;
+}
+
+// The name of a folder inside of OUT, beside those of the runs.
+void check_name(const std::string& name) {
+  if (name.empty() || name == "." || name == ".." || name == "runs" || name == "logs" ||
+      name.find('/') != std::string::npos)
+    throw UserError("'" + name + "' cannot be the name of the folder of results in --out");
+}
+
+template <class T, class Text>
+void refuse_twice(const std::vector<T>& list, const Text& text) {
+  std::set<std::string> seen;
+  for (const T& element : list)
+    if (!seen.insert(text(element)).second) throw UserError(text(element) + " is given twice");
+}
+
+// A run that is there twice would count twice, and groups are told apart by their labels.
+void check_distinct(const Experiment& experiment) {
+  refuse_twice(experiment.seeds, [](std::int64_t seed) { return "seed " + std::to_string(seed); });
+  refuse_twice(experiment.axes, [](const Axis& axis) { return "the axis '" + axis.name + "'"; });
+  for (const Axis& axis : experiment.axes)
+    refuse_twice(axis.values, [&](const AxisValue& value) { return axis.name + " '" + value.label + "'"; });
 }
 
 }  // namespace
@@ -231,12 +288,14 @@ Plan make_plan(const Experiment& experiment, const Scaling& scaling) {
             .notes = experiment.notes,
             .program = experiment.program,
             .scale = scaling.scale,
-            .mark = mark_of(find_program(experiment.program), scaling),
+            .mark = {},
             .axes = {},
             .picture = experiment.picture,
             .groups = {}};
   if (scaling.scale != "full") plan.name += "-" + scaling.scale;
   for (const GivenOption& option : scaling.set) plan.name += "-" + option.name + "=" + plain(option.text);
+  check_name(plan.name);
+  check_distinct(experiment);
   for (const Axis& axis : experiment.axes) plan.axes.push_back(axis.name);
   for (const Combination& combination : combinations(experiment)) {
     try {
@@ -246,6 +305,7 @@ Plan make_plan(const Experiment& experiment, const Scaling& scaling) {
       throw UserError(experiment.name + (labels.empty() ? "" : " (" + labels + ")") + ": " + error.what());
     }
   }
+  plan.mark = mark_of(find_program(experiment.program), plan.groups, scaling);
   return plan;
 }
 

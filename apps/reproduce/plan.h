@@ -62,9 +62,10 @@ Plan load_plan(const std::string& path);
 std::string describe(const Labels& labels);
 
 // --only optim=adaact,model=resnet20: keys are names of axes or options; several values of a key are alternatives.
-// Throws UserError for a key that no run has.
 using Selection = std::vector<std::pair<std::string, std::string>>;
+// A comma belongs to the value where no KEY= follows it, and after a backslash: labels and lists have commas.
 Selection parse_pairs(const std::string& option, const std::string& text);
+// Throws UserError for a key that no run has.
 void check_selection(const Selection& only, const std::vector<Plan>& plans);
 bool selected(const Selection& only, const Group& group, const PlannedRun& run);
 

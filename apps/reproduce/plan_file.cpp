@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <sstream>
 
 #include "apps/reproduce/plan.h"
 #include "apps/training/build_info.h"
@@ -111,14 +112,18 @@ Plan load_plan(const std::string& path) {
 
 Selection parse_pairs(const std::string& option, const std::string& text) {
   Selection pairs;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string pair = text.substr(begin, end - begin);
-    const std::size_t equals = pair.find('=');
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t equals = part.find('=');
+    if (!pairs.empty() && (equals == std::string::npos || pairs.back().second.ends_with('\\'))) {
+      std::string& value = pairs.back().second;  // has a comma in it
+      if (value.ends_with('\\')) value.pop_back();
+      value += "," + part;
+      continue;
+    }
     if (equals == std::string::npos || equals == 0)
-      throw UserError("--" + option + ": '" + pair + "' is not of the form KEY=VALUE");
-    pairs.emplace_back(as_key(pair.substr(0, equals)), pair.substr(equals + 1));
-    begin = end + 1;
+      throw UserError("--" + option + ": '" + part + "' is not of the form KEY=VALUE");
+    pairs.emplace_back(as_key(part.substr(0, equals)), part.substr(equals + 1));
   }
   return pairs;
 }

@@ -25,9 +25,10 @@ struct Program {
   // A run is so many epochs (starts): the option that says how many, and the member of summary.json that counts them.
   std::string part, parts;
   std::vector<std::string> naming;  // options that name a run
-  // Scale short: upper bounds of options; scale smoke: values. Their marks end with the number of seeds.
+  // Scale short: upper bounds of options; scale smoke: values.
   GivenOptions short_options, smoke_options;
-  std::string short_mark, smoke_mark;
+  std::vector<std::string> counts;  // options that say how much a run is, for the marks of these scales
+  std::string smoke_mark;           // what else is smaller then
 
   // What is measured. The first is what an experiment means that says nothing, and has another number beside it.
   struct Metric {

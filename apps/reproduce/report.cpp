@@ -110,7 +110,7 @@ std::string draw_picture(const Plan& plan, const RunStore& store) {
   const std::string script = plot_script();
   if (script.empty()) return "scripts/plot is not there";
   const std::string log = store.out() + "/logs/plot-" + plan.name + ".log";
-  fs::create_directories(store.out() + "/logs");
+  make_folder(store.out() + "/logs");
   fs::remove(log);
   int code = 0;
   {

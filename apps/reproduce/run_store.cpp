@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "core/error.h"
@@ -97,6 +98,37 @@ Json read_summary(const std::string& directory) {
   return summary.is_object() ? summary : Json::object();
 }
 
+std::optional<RunFolder> read_folder(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path + "/config.json", error)) return {};
+  const Json config = read_object(path + "/config.json");
+  if (!config.is_object() || !config.value("options", Json()).is_object())
+    throw UserError(path + "/config.json: not the options of a run");
+  const Json& options = config.at("options");
+  const Json summary = read_summary(path);
+  const std::string& parts = program_of(options).parts;
+  std::string file = "config.json";
+  try {  // whatever is read of these files later has the right type
+    for (const char* name : {"version", "commit"}) config.value(name, "");
+    for (const char* name : {"cpu", "cores"}) config.value("machine", Json::object()).value(name, "");
+    for (const char* name : {"record", "device", "precision"}) options.value(name, "");
+    for (const char* name : {"save-every", "threads"}) options.value(name, std::int64_t{0});
+    const auto wanted = options.value(parts, std::int64_t{0});
+    file = "summary.json";
+    for (const char* name : {"elapsed_seconds", "optimizer_state_bytes", "best_test_accuracy", "last_test_accuracy"})
+      summary.value(name, 0.0);
+    return RunFolder{path, config, summary.value(parts, std::int64_t{-1}) == wanted};
+  } catch (const Json::exception& odd) {
+    throw UserError(path + "/" + file + ": not a run's (" + odd.what() + ")");
+  }
+}
+
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw UserError("cannot create " + path + ": " + error.message());
+}
+
 RunStore::RunStore(std::string out) : out_(std::move(out)) {
   while (out_.size() > 1 && out_.back() == '/') out_.pop_back();
   refresh();
@@ -106,13 +138,12 @@ void RunStore::refresh() {
   folders_.clear();
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(out_ + "/runs", error)) {
-    const Json config = read_object(entry.path() / "config.json");
-    if (!config.is_object() || !config.contains("options")) continue;
-    const Json& options = config.at("options");
-    const std::string path = entry.path().string();
-    const std::string& parts = program_of(options).parts;
-    const bool finished = read_summary(path).value(parts, std::int64_t{-1}) == options.value(parts, std::int64_t{0});
-    folders_.emplace(key_of(options), RunFolder{path, config, finished});
+    try {
+      if (const std::optional<RunFolder> folder = read_folder(entry.path().string()))
+        folders_.emplace(key_of(folder->config.at("options")), *folder);
+    } catch (const UserError& reason) {
+      warn_once(std::string(reason.what()) + "; this run does not count");
+    }
   }
 }
 
@@ -133,11 +164,15 @@ const RunFolder* RunStore::find(const PlannedRun& run) const {
   return best;
 }
 
-RunStatus RunStore::status(const PlannedRun& run) const {
+RunStatus RunStore::status(const PlannedRun& run, std::string* why_failed) const {
   const RunFolder* folder = find(run);
   if (folder && folder->finished) return RunStatus::finished;
   if (is_locked(log(run.name)) || (folder && is_locked(folder->path + "/lock"))) return RunStatus::running;
-  if (fs::exists(failure(run.name))) return RunStatus::failed;
+  // Read in the moment in which it is there: another process that tries the run again removes it.
+  if (std::ifstream file(failure(run.name)); file) {
+    if (why_failed) why_failed->assign(std::istreambuf_iterator<char>(file), {});
+    return RunStatus::failed;
+  }
   return folder ? RunStatus::interrupted : RunStatus::waiting;
 }
 

@@ -32,6 +32,13 @@ std::vector<Epoch> read_metrics(const std::string& directory);
 // summary.json; an empty object if there is none.
 Json read_summary(const std::string& directory);
 
+// The run in a directory; none where no config.json is (yet). Throws UserError, naming the file, for one that is not a
+// run's.
+std::optional<RunFolder> read_folder(const std::string& path);
+
+// Creates it, and what it lies in. Throws UserError.
+void make_folder(const std::string& path);
+
 class RunStore {
  public:
   explicit RunStore(std::string out);
@@ -41,11 +48,11 @@ class RunStore {
   std::string log(const std::string& name) const { return out_ + "/logs/" + name + ".log"; }
   std::string failure(const std::string& name) const { return out_ + "/logs/" + name + ".failed"; }
 
-  void refresh();  // looks at the folders again
+  void refresh();  // looks at the folders again; one that cannot be read is no run, and a warning says so
   // The run's directory, whatever its name: one with the same options that recorded what is wanted; of several the one
   // that has come furthest. nullptr if there is none.
   const RunFolder* find(const PlannedRun& run) const;
-  RunStatus status(const PlannedRun& run) const;
+  RunStatus status(const PlannedRun& run, std::string* why_failed = nullptr) const;
 
  private:
   std::string out_;

@@ -51,11 +51,7 @@ class Runner {
         on_change_(on_change),
         queue_(tasks.begin(), tasks.end()),
         progress_(store, std::ssize(tasks), options.jobs) {
-    for (const char* folder : {"/runs", "/logs"}) {
-      std::error_code error;
-      fs::create_directories(store.out() + folder, error);
-      if (error) throw UserError("cannot create " + store.out() + folder + ": " + error.message());
-    }
+    for (const char* folder : {"/runs", "/logs"}) make_folder(store.out() + folder);
   }
 
   RunnerOutcome run() {
@@ -83,10 +79,11 @@ class Runner {
 
   // Whether the run is done with: finished, or failed and not to be tried again.
   bool counted(const PlannedRun& run) {
-    const RunStatus status = store_.status(run);
+    std::string reason;
+    const RunStatus status = store_.status(run, &reason);
     if (status == RunStatus::finished) return ++outcome_.finished, true;
     if (status != RunStatus::failed || options_.retry) return false;
-    progress_.line(run, "failed before (" + read_file(store_.failure(run.name)) + "); --retry tries it again");
+    progress_.line(run, "failed before (" + reason + "); --retry tries it again");
     return ++outcome_.failed, true;
   }
 
@@ -219,13 +216,18 @@ class Runner {
 
 }  // namespace
 
+std::vector<PlannedRun> wanted(const Group& group, const Selection& only, std::int64_t seeds) {
+  std::vector<PlannedRun> list;
+  for (std::size_t i = 0; i < group.runs.size() && (seeds == 0 || std::cmp_less(i, seeds)); ++i)
+    if (selected(only, group, group.runs[i])) list.push_back(group.runs[i]);
+  return list;
+}
+
 std::vector<PlannedRun> tasks(const std::vector<Plan>& plans, const Selection& only, std::int64_t seeds) {
   std::vector<PlannedRun> list;
   for (const Plan& plan : plans) {
     for (const Group& group : plan.groups) {
-      for (std::size_t i = 0; i < group.runs.size(); ++i) {
-        const PlannedRun& run = group.runs[i];
-        if ((seeds > 0 && std::cmp_greater_equal(i, seeds)) || !selected(only, group, run)) continue;
+      for (const PlannedRun& run : wanted(group, only, seeds)) {
         const auto same = std::find_if(list.begin(), list.end(),
                                        [&](const PlannedRun& other) { return other.identity == run.identity; });
         if (same == list.end()) {

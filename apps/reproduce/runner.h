@@ -20,8 +20,10 @@ struct RunnerOutcome {
   bool complete() const { return failed + elsewhere + interrupted == 0; }
 };
 
-// The runs of the plans that `only` selects and whose seed is among the first `seeds` (0: all), each once: those that
-// experiments share are put together, with all that must be recorded.
+// The runs of a group that `only` selects and whose seed is among the first `seeds` (0: all).
+std::vector<PlannedRun> wanted(const Group& group, const Selection& only, std::int64_t seeds);
+
+// Those of all plans, each once: what experiments share is put together, with all that must be recorded.
 std::vector<PlannedRun> tasks(const std::vector<Plan>& plans, const Selection& only, std::int64_t seeds);
 
 // Does what is not finished yet; goes on with what was interrupted. A run that another process works on, here or on

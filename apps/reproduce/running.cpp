@@ -38,11 +38,13 @@ void check_data(const std::vector<PlannedRun>& runs, const RunStore& store, cons
 }  // namespace
 
 CommandLineGroup running_group() {
+  CommandLineOption threads = training_option("threads");
+  threads.option.help = "CPU threads of each run";
+  threads.default_text = "cores / jobs";
   return {"Running",
           {out_option(),
            {.option = Option{"jobs", std::int64_t{1}, "runs side by side"}.range(1, 1024)},
-           {.option = Option{"threads", std::int64_t{0}, "CPU threads of each run"}.at_least(1),
-            .default_text = "cores / jobs"},
+           threads,
            {.option = {"data-dir", std::string(), "where data sets lie (or set ACTGRAD_DATA)"}, .placeholder = "DIR"},
            {.option = {"device", std::string(), "auto, cpu, cuda, cuda:N"}, .placeholder = "NAME"},
            {.option = {"pictures", true, "draw them in the end (scripts/plot)"}},

@@ -12,7 +12,8 @@ namespace {
 
 // Options whose values are lists themselves: alternatives are separated by ';' there.
 const std::set<std::string> lists = {"hidden", "milestones"};
-const std::set<std::string> not_of_a_run = {"out", "data-dir", "device", "threads"};  // running_group() has them
+// running_group() has them, or they change no result.
+const std::set<std::string> not_of_a_run = {"out", "data-dir", "device", "threads", "graph"};
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -41,6 +42,7 @@ Experiment make_experiment(const GivenOptions& options, const std::string& name,
   Experiment experiment;
   experiment.name = name;
   experiment.source = "a sweep of one's own";
+  experiment.metric = find_program(experiment.program).metrics.front().name;
   experiment.seeds = {0};
   const auto from_command_line = [](const std::string& option, const std::string& value) {
     return Setting{{{option, value}}, {{option, "command line"}}};

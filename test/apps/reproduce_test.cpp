@@ -1,5 +1,6 @@
 // reproduce: small experiments on the synthetic set, done by the real programs.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <map>
@@ -106,8 +107,7 @@ TEST_CASE("every experiment that is built in can be planned at every scale") {
   CHECK(first_lines.size() == 3 * 13);
   CHECK(first_lines.at("table1 full").find('[') == std::string::npos);
   CHECK(first_lines.at("table1 short").find("[short: 10 epochs, 1 seed]") != std::string::npos);
-  CHECK(first_lines.at("hyperadam-table3 short").find("[short: at most 100 steps, 10 starts, 1 seed]") !=
-        std::string::npos);
+  CHECK(first_lines.at("hyperadam-table3 short").find("[short: 100 steps, 10 starts, 1 seed]") != std::string::npos);
   CHECK(first_lines.at("figure1 smoke").find("[smoke: synthetic data") != std::string::npos);
 }
 
@@ -119,6 +119,39 @@ TEST_CASE("SGD is Nesterov's on CIFAR-100 only, and says so") {
   CHECK(result.out.substr(0, cifar100).find("nesterov      false") != std::string::npos);
   CHECK(result.out.substr(cifar100).find("nesterov      true      published code, CIFAR-100") != std::string::npos);
   CHECK(result.out.find("AdaAct, ") == std::string::npos);
+}
+
+TEST_CASE("show shows what run does") {
+  TemporaryFolder folder;
+  write(folder.file("own.json"), R"({
+    "options": {"data": "synthetic", "epochs": 5, "optim": "sam", "rho": 0.1}, "seeds": [0, 1],
+    "axes": [{"name": "inside", "values": [{"label": "SGD", "options": {"base-optim": "sgd"}},
+                                           {"label": "Adam,usual", "options": {"base-optim": "adam"}},
+                                           {"label": "Adam,lr=1", "options": {"base-optim": "adam", "lr": 1}}]}]})");
+  const auto shown = [&](const std::string& arguments) {
+    const Result result = run("reproduce", "show " + folder.file("own.json") + " " + arguments);
+    check_code(result, 0);
+    return result.out;
+  };
+  const std::string all = shown("");
+  CHECK(all.find("\n6 runs\n") != std::string::npos);
+  CHECK(count_of(all, "  train --model=lenet5 ") == 6);
+  CHECK(count_of(all, "--base-optim=adam") == 4);
+  CHECK(count_of(all, "--lr=") == 2);                        // Adam's own is as usual
+  CHECK(all.find("--base-optim=sgd") == std::string::npos);  // as it is by itself
+
+  const std::string first = shown("--seeds 1");
+  CHECK(first.find("\n3 runs\n") != std::string::npos);
+  CHECK(count_of(first, "  train ") == 3);
+  CHECK(count_of(shown("--only seed=1"), "--seed=1") == 3);
+
+  // Labels with commas.
+  CHECK(count_of(shown("--only inside=Adam,usual,seed=0"), "  train ") == 1);
+  CHECK(count_of(shown("--only inside=Adam\\,lr=1,seed=0"), "  train ") == 1);
+
+  CHECK(shown("--scale short").find("[short: 5 epochs, 1 seed]") != std::string::npos);
+  CHECK(shown("--scale smoke --seeds 2 --set epochs=1")
+            .find("[smoke: synthetic data, 1 epoch, 2 seeds, small models, epochs=1]") != std::string::npos);
 }
 
 TEST_CASE("mistakes in a request or in an experiment's file are one line, and nothing is written") {
@@ -144,6 +177,18 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   refused("compare nowhere", "nowhere");
   refused("sweep --out out", "sweep over what?");
   refused("sweep --out out --optim adaact,sgdd", "did you mean 'sgd'?");
+  refused("", "which command?");
+  refused("run table1 --out out --threads 2000", "--threads");
+  refused("run table1 --out out --set threads=2", "use --threads");
+  refused("run table1 --out out --set seed=2", "use the member \"seeds\"");
+  const std::string quick =
+      "sweep --out out --model mlp --hidden 8 --data synthetic --epochs 1 --train-samples 64 --optim sgd ";
+  refused(quick + "--seed 0,0", "seed 0 is given twice");
+  refused(quick + "--lr 0.1,0.1", "lr '0.1' is given twice");
+  for (const char* name : {"..", "../beside", "a/b", "runs"}) refused(quick + "--name " + name, "cannot be the name");
+  const std::string too_long(300, 'x');
+  refused("status --out " + too_long, "cannot read xxx");
+  refused("compare " + too_long, "cannot read xxx");
 
   const auto file = [&](const std::string& text, const std::string& message) {
     write(folder.file("own.json"), text);
@@ -162,6 +207,13 @@ TEST_CASE("mistakes in a request or in an experiment's file are one line, and no
   file(R"({"program": "optimise", "options": {"epochs": 3}})", "epochs");
   file(R"({"sources": {"lr": "somewhere"}})", "no option 'lr'");
   file(R"({"same-runs-as": "own.json"})", "same-runs-as");
+  file(R"({"options": {"device": "cpu"}})", "use --device");
+  file(R"({"options": {"record": "rates"}})", "use the member \"record\"");
+  file(R"({"seeds": [3, 3]})", "seed 3 is given twice");
+  file(R"({"axes": [{"name": "a", "values": [{"label": "x"}, {"label": "x"}]}]})", "a 'x' is given twice");
+  file(R"({"extra": [{"labels": {}, "smoke": {"model": "mlp"}}]})", "extra: needs axes");
+  write(folder.file("own.json"), R"({"options": {"data": "synthetic"}})");
+  refused("run own.json --out own.json/inside", "cannot create own.json/inside");
 }
 
 TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
@@ -213,6 +265,18 @@ TEST_CASE("an experiment of one's own: runs, tables, nothing done twice") {
   const Result renamed = run("reproduce", request);
   CHECK(renamed.out.find("4 runs, 4 finished before\n") != std::string::npos);
   CHECK(experiment_json(out)["groups"][0]["runs"][1]["directory"] == "runs/brought along");
+
+  // What is no run's does not count, and hinders nothing.
+  fs::create_directory(out + "/runs/odd");
+  write(out + "/runs/odd/config.json", R"({"options": 5})");
+  const Result odd = run("reproduce", "status --out " + out);
+  check_code(odd, 0);
+  CHECK(odd.out.find("4 runs: 4 finished") != std::string::npos);
+  CHECK(odd.err.find("/runs/odd/config.json: ") != std::string::npos);
+  CHECK(count_of(odd.err, "\n") == 1);
+  write(out + "/runs/odd/config.json", R"({"options": {"optim": "sgd", "record": 1}})");
+  CHECK(run("reproduce", "status --out " + out).err.find("/runs/odd/config.json: ") != std::string::npos);
+  fs::remove_all(out + "/runs/odd");
 
   const Result report = run("reproduce", "report --no-pictures --out " + out);
   check_code(report, 0);
@@ -298,6 +362,18 @@ TEST_CASE("a run that fails is reported, and the others go on") {
   CHECK(tries() == 2);
   check_code(run("reproduce", request + " --retry"), 1);
   CHECK(tries() == 4);
+
+  // Another process that tries a run again takes its .failed away between looking and reading: a socket is there, too,
+  // and cannot be read.
+  for (const auto& entry : fs::directory_iterator(out + "/logs")) {
+    if (entry.path().extension() != ".failed") continue;
+    fs::remove(entry.path());
+    REQUIRE(::mknod(entry.path().c_str(), S_IFSOCK | 0600, 0) == 0);
+    break;
+  }
+  const Result while_tried = run("reproduce", "status --out " + out);
+  check_code(while_tried, 0);
+  CHECK(while_tried.out.find("1 interrupted, 2 finished, 1 failed") != std::string::npos);
 }
 
 TEST_CASE("killed at random points and started again, the table is the same") {
@@ -386,6 +462,7 @@ TEST_CASE("a sweep does every combination") {
           "--batch-size 32 --data synthetic --seeds 2 --jobs 2 --no-pictures --out " +
               folder.file("out"));
   check_code(result, 0);
+  CHECK(result.out.find("optim   best ") != std::string::npos);
   const auto table = read_csv(folder.file("out/sweep/table.csv"));
   CHECK(table.at("hidden") == std::vector<std::string>{"8", "8", "8,4", "8,4"});
   CHECK(table.at("optim") == std::vector<std::string>{"adaact", "sgd", "adaact", "sgd"});
