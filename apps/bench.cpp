@@ -128,8 +128,8 @@ int run_step(Options options) {
   settings.steps = options.integer("steps");
   settings.warmup = options.integer("warmup");
   settings.dtype = options.text("precision") == "fp64" ? DType::float64 : DType::float32;
-  settings.engine = kernels::parse_conv_engine(options.text("conv"));
   settings.device = Device::parse(options.text("device"));
+  settings.engine = kernels::parse_conv_engine(options.text("conv"), settings.device);
   options.set("device", settings.device.name());
   check_precision(options);
   prepare_process(options);

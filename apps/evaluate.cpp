@@ -72,8 +72,8 @@ int evaluate_file(const RunConfig& config, const std::string& weights, std::int6
   kernels::set_matrix_precision(config.matrix_precision());
   const Dataset data = load_dataset(config.data_name(), config.run.text("data-dir"));
   const ImageSet test = first_images(data.test, config.run.integer("test-samples"));
-  const auto model = make_model(config.model_name(), input_spec(data), config.dtype(), 0, config.model,
-                                Device::parse(config.run.text("device")));
+  const auto model =
+      make_model(config.model_name(), input_spec(data), config.dtype(), 0, config.model, config.device());
   refuse_single_images(*model, config.model, "test", test.size(), batch_size, "--batch-size or --test-samples");
   model->load(weights);
 
@@ -81,8 +81,7 @@ int evaluate_file(const RunConfig& config, const std::string& weights, std::int6
   const auto collect = [&](const Tensor& batch) {
     if (!logits_file.empty()) logits.add(batch);
   };
-  const Evaluation result =
-      *evaluate(*model, test, data, kernels::parse_conv_engine(config.run.text("conv")), {}, collect, batch_size);
+  const Evaluation result = *evaluate(*model, test, data, config.conv_engine(), {}, collect, batch_size);
   if (!logits_file.empty()) logits.write(logits_file);
 
   if (json) {

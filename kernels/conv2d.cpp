@@ -25,11 +25,11 @@ Work work_of(const Conv2dGeometry& g, double bytes) {
 
 }  // namespace
 
-ConvEngine parse_conv_engine(const std::string& text) {
+ConvEngine parse_conv_engine(const std::string& text, Device device) {
   for (const ConvEngine engine :
        {ConvEngine::automatic, ConvEngine::im2col, ConvEngine::library, ConvEngine::winograd, ConvEngine::direct}) {
     if (text != name_of(engine)) continue;
-    if (engine == ConvEngine::library && !conv_library_available())
+    if (engine == ConvEngine::library && device.is_cpu() && !conv_library_available())
       throw UserError("convolution engine 'library': this build has no oneDNN");
     return engine;
   }

@@ -45,8 +45,8 @@ enum class ConvEngine {
   winograd,   // a quarter of the multiplications (winograd/): 3x3, stride 1, multiples of 16 channels, float
   direct,     // images in vector lanes (conv2d_direct.cpp): for few channels; stride 1, float
 };
-// "auto", "im2col", "library", "winograd", "direct"; UserError otherwise, or if not built in.
-ConvEngine parse_conv_engine(const std::string& text);
+// "auto", "im2col", "library", "winograd", "direct"; UserError otherwise, or if the build has none for this device.
+ConvEngine parse_conv_engine(const std::string& text, Device device = {});
 std::string name_of(ConvEngine engine);
 // The engine that computes convolutions of this geometry and dtype when `wanted` is asked for: one that can, never
 // `automatic`. It depends on nothing else, so a resumed run computes the same bits.

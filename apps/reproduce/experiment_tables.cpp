@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "apps/reproduce/table.h"
 #include "apps/reproduce/text.h"
@@ -262,10 +263,11 @@ Table missing_table(const Evaluated& experiment, const RunStore& store) {
 Table provenance_table(const Evaluated& experiment, const RunStore& store) {
   Table table{"Provenance", {"program", "device", "machine", "finished", "runs"}, {}};
   std::map<std::vector<std::string>, std::int64_t> counts;
+  std::set<std::string> seen;  // several groups can show the same run
   for (const Group& group : experiment.plan->groups) {
     for (const PlannedRun& run : group.runs) {
       const RunFolder* folder = store.find(run);
-      if (!folder || !folder->finished) continue;
+      if (!folder || !folder->finished || !seen.insert(folder->path).second) continue;
       const Json& config = folder->config;
       const Json machine = config.value("machine", Json::object());
       std::string device = config.at("options").value("device", "");

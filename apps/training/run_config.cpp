@@ -187,9 +187,9 @@ RunConfig resolve_config(const GivenOptions& given, const GivenOptions& file) {
     config.sources["data"] = find_given(given, "data") ? "command line" : "configuration file";
   }
   if (!config.run.was_set("augment")) config.run.set("augment", dataset_augmented(config.data_name()));
-  config.run.set("device", Device::parse(config.run.text("device")).name());
+  config.run.set("device", config.device().name());
   check_precision(config.run);
-  kernels::parse_conv_engine(config.run.text("conv"));
+  config.conv_engine();  // UserError if there is none of that name
   Recordings::parse(config.run.text("record"));
   resolve_optimizer(config, given, file);
   check_schedule(config, given);

@@ -9,6 +9,7 @@
 #include "apps/training/run_record.h"
 #include "core/options.h"
 #include "data/dataset.h"
+#include "kernels/conv2d.h"
 #include "kernels/precision.h"
 #include "optim/schedule.h"
 
@@ -30,6 +31,8 @@ struct RunConfig {
   const std::string& data_name() const { return run.text("data"); }
   DType dtype() const { return run.text("precision") == "fp64" ? DType::float64 : DType::float32; }
   kernels::MatrixPrecision matrix_precision() const { return kernels::parse_matrix_precision(run.text("precision")); }
+  Device device() const { return Device::parse(run.text("device")); }
+  kernels::ConvEngine conv_engine() const { return kernels::parse_conv_engine(run.text("conv"), device()); }
   Schedule schedule() const;
 
   OptionParts parts() const { return {&run, &model, &optimizer}; }

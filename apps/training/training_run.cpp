@@ -37,8 +37,7 @@ Dataset load_data(const RunConfig& config) {
 
 std::unique_ptr<Model> build_model(const RunConfig& config, const Dataset& data) {
   auto model = make_model(config.model_name(), input_spec(data), config.dtype(),
-                          static_cast<std::uint64_t>(config.run.integer("seed")), config.model,
-                          Device::parse(config.run.text("device")));
+                          static_cast<std::uint64_t>(config.run.integer("seed")), config.model, config.device());
   refuse_single_images(*model, config.model, "training", data.train.size(), config.run.integer("batch-size"),
                        "--batch-size or --train-samples");
   refuse_single_images(*model, config.model, "test", data.test.size(), test_batch_size, "--test-samples");
@@ -64,7 +63,7 @@ TrainingOptions training_options(const RunConfig& config) {
           .shuffle = config.run.flag("shuffle"),
           .augment = config.run.flag("augment"),
           .seed = static_cast<std::uint64_t>(config.run.integer("seed")),
-          .conv_engine = kernels::parse_conv_engine(config.run.text("conv")),
+          .conv_engine = config.conv_engine(),
           .record = config.run.flag("graph"),
           .keep = Recordings::parse(config.run.text("record"))};
 }

@@ -331,6 +331,8 @@ TEST_CASE("an experiment of optimise: losses beside the paper's, several numbers
   const auto curves = read_csv(out + "/own/curves.csv");
   REQUIRE(curves.at("step").size() == 4 * 3);
   CHECK(std::abs(std::stod(curves.at("mean").at(2)) - summary["last_loss"].get<double>()) < 1e-9);
+  const std::string text = contents(out + "/own/table.md");
+  CHECK(text.find("| 2 |\n", text.find("**Provenance")) != std::string::npos);  // each run once
 }
 
 TEST_CASE("a run that fails is reported, and the others go on") {
