@@ -104,7 +104,7 @@ void AdaAct::end_passes() {
     if (state.a.empty()) {
       ACTGRAD_CHECK(!state.layer->weight().variable.has_grad(),
                     "AdaAct saw no input of layer " + state.layer->name() + ": attach it with Pass::probe");
-      state.a.mean().copy_from(state.v);
+      state.a.mean().copy_from(state.v);  // β₂V + (1−β₂)V = V
     }
     state.a.clear();
   }

@@ -79,6 +79,8 @@ void AdaActFull::refresh() {
 }
 
 // M = β₁M + (1−β₁)G;   p = (1 − lr·wd)·p − lr·(M/(1−β₁ᵗ))·root
+// The gradients' place is used for what follows from them: it holds M, then M·root. The kernel of the diagonal form
+// then takes that as its gradient, with β₁ = 0, so that its own momentum (`directions_`) is no more than a copy.
 void AdaActFull::update() {
   for (const Span& span : parameters_.spans_with_gradient()) {
     Tensor m = m_.slice(span.begin, span.end);

@@ -55,6 +55,8 @@ Foof::Foof(Model& model, const Options& options)
   }
 }
 
+// Every T_cov-th step has a statistic and every T_inv-th an inversion, both before the step's update. The original has
+// its statistics in the last steps before each inversion, and what a step inverts serves from the next one on.
 void Foof::prepare(double lr) {
   Optimizer::prepare(lr);
   const std::int64_t s = steps_ - 1;
@@ -87,7 +89,7 @@ void Foof::end_passes() {
   }
 }
 
-// P = (A/(1−mᵏ) + λI)⁻¹
+// P = (A/c + λI)⁻¹ = c·(A + λc·I)⁻¹ with c = 1−mᵏ
 void Foof::invert(Tensor Layer::*inverse) {
   const double correction = 1 - std::pow(keep_, commits_.data<double>()[0]);
   std::vector<DampedInverse> problems;

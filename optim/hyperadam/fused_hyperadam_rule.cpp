@@ -63,7 +63,7 @@ Variable FusedHyperAdamRule::step(Pass& pass, const Tensor& g, RuleState& state)
           ACTGRAD_CHECK(target.mode == Write::overwrite, "a state that is used twice");
           to = target.tensor;
         }
-        auto dweights = collect([](const Parameter& parameter) {
+        auto dweights = collect([](const Parameter& parameter) {  // the kernel adds: what is new begins as 0
           GradientTarget target = parameter.variable.gradient_target();
           if (target.mode == Write::overwrite) target.tensor.fill_zero();
           return target.tensor;
