@@ -37,6 +37,11 @@ class Descriptor {
   int number_;
 };
 
+// Waits for it; some network file systems cannot say (EINVAL), and write when they like.
+bool is_on_disk(const Descriptor& file) {
+  return retry([&] { return ::fsync(file.number()); }) == 0 || errno == EINVAL;
+}
+
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -83,11 +88,16 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) < 0) fail();
   temporary_.clear();
 
-  // The new name lasts when the folder is on the disk. A folder that may be written but not read cannot be synced, nor
-  // can those of some network file systems (EINVAL): the system then writes it when it likes.
+  // The new name lasts when the folder is on the disk. A folder that may be written but not read cannot be synced: the
+  // system then writes it when it likes.
   const Descriptor folder(retry([&] { return ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (folder.number() < 0) return;
-  if (retry([&] { return ::fsync(folder.number()); }) < 0 && errno != EINVAL) fail();
+  if (!is_on_disk(folder)) fail();
+}
+
+void wait_for_disk(const std::string& path) {
+  const Descriptor file(retry([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); }));
+  if (file.number() < 0 || !is_on_disk(file)) throw UserError("cannot write " + path + ": " + std::strerror(errno));
 }
 
 void write_file_atomically(const std::string& path, const std::string& text) {

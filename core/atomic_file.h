@@ -28,6 +28,9 @@ class AtomicFile {
 // The whole text at once.
 void write_file_atomically(const std::string& path, const std::string& text);
 
+// Waits until what was written to a file is on the disk. Throws UserError: "cannot write PATH: …".
+void wait_for_disk(const std::string& path);
+
 // The whole file. Throws UserError: "cannot read PATH: No such file or directory".
 std::string read_file(const std::string& path);
 

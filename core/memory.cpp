@@ -220,10 +220,10 @@ MemoryPool::~MemoryPool() {
 namespace {
 void work_with_pool(PoolInUse pool, const std::function<void()>& work) {
   struct Use {
-    explicit Use(PoolInUse& other) : before(std::exchange(pool_in_use, std::move(other))) {}
+    explicit Use(PoolInUse now) : before(std::exchange(pool_in_use, std::move(now))) {}
     ~Use() { pool_in_use = std::move(before); }
     PoolInUse before;
-  } const use(pool);
+  } const use(std::move(pool));
   work();
 }
 }  // namespace

@@ -603,7 +603,7 @@ class Collected(Case):
         generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
         results, again = self.out / "results", self.out / "again"
         self.assertEqual(self.collect(self.out, results).returncode, 0)
-        write, left = archive.os.replace, [4]
+        write, left = os.replace, [4]
 
         def full_disk(source, target):
             left[0] -= 1
@@ -611,7 +611,7 @@ class Collected(Case):
                 raise OSError(28, "No space left on device")
             write(source, target)
 
-        with mock.patch.object(archive.os, "replace", full_disk), self.assertRaises(OSError):
+        with mock.patch.object(os, "replace", full_disk), self.assertRaises(OSError):
             archive.restore_runs(results / "runs.tar.xz", again)
         self.assertEqual(len(list((again / "runs").iterdir())), 2)
         self.assertEqual(list(again.rglob("config.json")), [])

@@ -1,8 +1,5 @@
 #include "apps/training/step_recorder.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -37,15 +34,6 @@ std::vector<std::string> rows_until(const Place& end, const std::string& header,
   return rows;
 }
 
-// The checkpoint that follows counts on what was appended: a power cut must not take it away. Some network file systems
-// cannot say (EINVAL).
-bool is_on_disk(const std::string& path) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  const bool done = file >= 0 && (::fsync(file) == 0 || errno == EINVAL);
-  if (file >= 0) ::close(file);
-  return done;
-}
-
 }  // namespace
 
 StepFile::StepFile(const std::string& directory, const StepRecorder& recorder, std::int64_t epochs, std::int64_t steps,
@@ -69,7 +57,8 @@ void StepFile::append(std::int64_t epoch, std::int64_t steps, bool complete) {
   std::ofstream file(path_, std::ios::app);
   file << recorder_.csv_rows(epoch, written_, steps);
   file.close();
-  if (!file || !is_on_disk(path_)) throw UserError("cannot write " + path_ + ": " + std::strerror(errno));
+  if (!file) throw UserError("cannot write " + path_ + ": " + std::strerror(errno));
+  wait_for_disk(path_);  // the checkpoint that follows counts on these rows: a power cut must not take them away
   written_ = complete ? 0 : steps;
 }
 

@@ -2,7 +2,6 @@
 
 import io
 import lzma
-import os
 import tarfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from actgrad_runs import Run, RunError, read_json
 
 from . import condensed, stability, twins
 from .experiment import Experiment
+from .output import write_files
 
 FILES = ("config.json", "summary.json", "metrics.csv", "curve.csv", "activation_covariance/diagonal_share.csv")
 RECORDINGS = {"activation_variance": condensed.activation_variance, "effective_rates": condensed.effective_rates}
@@ -74,9 +74,7 @@ def write_archive(archive, files):
             entry.size = len(files[name])
             tar.addfile(entry, io.BytesIO(files[name]))
     archive.parent.mkdir(parents=True, exist_ok=True)
-    temporary = archive.with_name(archive.name + ".new")
-    temporary.write_bytes(lzma.compress(content.getvalue(), preset=9 | lzma.PRESET_EXTREME))
-    os.replace(temporary, archive)
+    write_files(archive.parent, {archive.name: lzma.compress(content.getvalue(), preset=9 | lzma.PRESET_EXTREME)})
 
 
 def read_archive(archive):
@@ -104,7 +102,5 @@ def restore_runs(archive, out):
         if Path(name).parts[1] in missing:
             file = out / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(file.name + ".new")
-            temporary.write_bytes(files[name])
-            os.replace(temporary, file)
+            write_files(file.parent, {file.name: files[name]})
     return len(missing)

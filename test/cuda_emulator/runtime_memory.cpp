@@ -29,7 +29,6 @@ cudaError_t release(void* pointer) {
   if (pointer == nullptr) return cudaSuccess;
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
   if (const cudaError_t error = settle()) return remember(error);  // the runtime waits here too
-  if (const cudaError_t error = failures::sticky()) return remember(error);
   return remember(Memory::instance().release(pointer) ? cudaSuccess : cudaErrorInvalidValue);
 }
 
@@ -87,7 +86,6 @@ cudaError_t now(Operation operation) {
   const Lock lock(device_mutex());
   if (const cudaError_t error = refuse_during_capture()) return remember(error);
   if (const cudaError_t error = settle()) return remember(error);
-  if (const cudaError_t error = failures::sticky()) return remember(error);
   const DeviceAccess access;
   return remember(operation());
 }

@@ -77,7 +77,7 @@ cudaError_t settle() {
   std::deque<Operation> work = std::exchange(pending(), {});  // after an error the rest is never done
   for (const Operation& operation : work)
     if (const cudaError_t error = operation()) return error;
-  return cudaSuccess;
+  return failures::sticky();
 }
 
 }  // namespace actgrad::cuda_emulator
@@ -116,8 +116,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (is_default(stream) || capturing(stream)) {
     if (const cudaError_t error = refuse_during_capture()) return remember(error);
   }
-  if (const cudaError_t error = settle()) return remember(error);
-  return remember(failures::sticky());
+  return remember(settle());
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return cudaStreamSynchronize(stream);
@@ -160,8 +159,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const Lock lock(device_mutex());
   if (event->capture != nullptr) return remember(cudaErrorCapturedEvent);
-  if (const cudaError_t error = settle()) return remember(error);
-  return remember(failures::sticky());
+  return remember(settle());
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Lock lock(device_mutex());

@@ -14,7 +14,8 @@ using Operation = std::function<cudaError_t()>;
 
 // Does the operation, or records it for the graph that the stream is being captured into.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
-// Does what is left of the work of all streams, in the order in which it was enqueued. Gives its error.
+// Does what is left of the work of all streams, in the order in which it was enqueued. Gives its error, or one
+// that stays from before.
 cudaError_t settle();
 // For calls that a capture does not allow (allocation, anything that waits): ends every capture in progress as
 // invalid, and gives the error; cudaSuccess if nothing is being captured.
