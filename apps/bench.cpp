@@ -9,6 +9,7 @@
 #include "apps/training/run_config.h"
 #include "core/device_backend.h"
 #include "core/error.h"
+#include "core/split.h"
 #include "kernels/parallel.h"
 #include "layers/model.h"
 #include "optim/optimizer.h"
@@ -49,16 +50,6 @@ CommandLine command_line() {
         {.option = {"json", false, "print JSON"}, .action = true},
         {.option = {"help", false, "print this, and stop"}, .action = true}}}};
   return line;
-}
-
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    names.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return names;
 }
 
 Json conditions(const Options& options) {

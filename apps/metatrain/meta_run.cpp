@@ -6,12 +6,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "apps/metatrain/meta_progress.h"
 #include "apps/training/run_directory.h"
 #include "apps/training/signals.h"
 #include "core/atomic_file.h"
+#include "core/split.h"
 #include "kernels/parallel.h"
 
 namespace actgrad {
@@ -32,12 +32,10 @@ std::vector<std::unique_ptr<Model>> make_networks(const MetaConfig& config, cons
   options.set("hidden", config.run.text("hidden"));
   const InputSpec input{images.images.dim(1), images.images.dim(2), images.images.dim(3), 10};
   std::vector<std::unique_ptr<Model>> networks;
-  std::istringstream names(config.run.text("activation"));
-  for (std::string name; std::getline(names, name, ',');) {
+  for (const std::string& name : split(config.run.text("activation"))) {
     options.set_text("activation", name);
     networks.push_back(make_model("mlp", input, DType::float32, 0, options));
   }
-  if (networks.empty()) throw UserError("--activation: none given");
   return networks;
 }
 

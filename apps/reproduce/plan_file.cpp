@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <sstream>
 
 #include "apps/reproduce/plan.h"
 #include "apps/training/build_info.h"
@@ -10,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/options.h"
+#include "core/split.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -112,8 +112,8 @@ Plan load_plan(const std::string& path) {
 
 Selection parse_pairs(const std::string& option, const std::string& text) {
   Selection pairs;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ',');) {
+  if (text.empty()) return pairs;
+  for (const std::string& part : split(text)) {
     const std::size_t equals = part.find('=');
     if (!pairs.empty() && (equals == std::string::npos || pairs.back().second.ends_with('\\'))) {
       std::string& value = pairs.back().second;  // has a comma in it

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/split.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -44,9 +45,8 @@ bool same_options(const Json& identity, const Json& options) {
 }
 
 bool recorded(const PlannedRun& run, const Json& options) {
-  std::istringstream words(options.value("record", ""));
-  std::set<std::string> there;
-  for (std::string word; std::getline(words, word, ',');) there.insert(word);
+  const std::vector<std::string> words = split(options.value("record", ""));
+  const std::set<std::string> there(words.begin(), words.end());
   return std::includes(there.begin(), there.end(), run.record.begin(), run.record.end()) &&
          (run.save_every == 0 || options.value("save-every", std::int64_t{0}) == run.save_every);
 }

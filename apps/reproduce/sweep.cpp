@@ -1,11 +1,11 @@
 // sweep: a grid over options of train that somebody names on the command line.
 #include <algorithm>
-#include <sstream>
 
 #include "apps/reproduce/running.h"
 #include "apps/reproduce/text.h"
 #include "apps/training/training_options.h"
 #include "core/error.h"
+#include "core/split.h"
 
 namespace actgrad::reproduce {
 namespace {
@@ -14,13 +14,6 @@ namespace {
 const std::set<std::string> lists = {"hidden", "milestones"};
 // running_group() has them, or they change no result.
 const std::set<std::string> not_of_a_run = {"out", "data-dir", "device", "threads", "graph"};
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
-  return parts.empty() ? std::vector<std::string>{""} : parts;
-}
 
 // The options of train, each taking any text: "adaact,sgd".
 std::vector<CommandLineGroup> grid_groups() {

@@ -1,16 +1,14 @@
 #include "apps/training/recordings.h"
 
-#include <sstream>
-
 #include "core/options.h"
+#include "core/split.h"
 
 namespace actgrad {
 
 Recordings Recordings::parse(const std::string& list) {
   Recordings recordings;
   if (list == "nothing") return recordings;
-  std::istringstream names(list);
-  for (std::string name; std::getline(names, name, ',');) {
+  for (const std::string& name : split(list)) {
     if (name == "activation-variance")
       recordings.activation_variance = true;
     else if (name == "activation-covariance")

@@ -7,6 +7,7 @@
 #include "apps/training/recordings.h"
 #include "apps/training/training_options.h"
 #include "core/error.h"
+#include "core/split.h"
 #include "kernels/algorithm_choice.h"
 #include "kernels/parallel.h"
 #include "layers/model.h"
@@ -145,11 +146,7 @@ Schedule RunConfig::schedule() const {
   if (schedule.kind != Schedule::Kind::multistep) return schedule;
   const Option epoch = Option{"milestones", std::int64_t{1}, ""}.at_least(1);
   const std::string& list = run.text("milestones");
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    schedule.milestones.push_back(std::get<std::int64_t>(epoch.parse(list.substr(begin, end - begin))));
-    begin = end + 1;
-  }
+  for (const std::string& part : split(list)) schedule.milestones.push_back(std::get<std::int64_t>(epoch.parse(part)));
   for (std::size_t i = 1; i < schedule.milestones.size(); ++i)
     if (schedule.milestones[i] <= schedule.milestones[i - 1])
       throw UserError("--milestones: " + list + " does not increase");

@@ -1,7 +1,7 @@
 // Models by name.
 #include <functional>
-#include <sstream>
 
+#include "core/split.h"
 #include "layers/model.h"
 #include "layers/models/cnn.h"
 #include "layers/models/densenet.h"
@@ -22,8 +22,8 @@ struct Entry {
 
 std::vector<std::int64_t> parse_sizes(const std::string& text) {
   std::vector<std::int64_t> sizes;
-  std::stringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) {
+  if (text.empty()) return sizes;
+  for (const std::string& part : split(text)) {
     const bool digits = !part.empty() && part.size() <= 6 && part.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoll(part) == 0)
       throw UserError("--hidden: '" + text + "' is not a list of sizes such as 256,128");

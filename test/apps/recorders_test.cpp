@@ -214,6 +214,7 @@ TEST_CASE("weights of every second epoch, and covariances of three") {
   const Result result = run("train", "--record rate" + small);
   CHECK(result.code == 2);
   CHECK(result.err.rfind("train: --record: unknown recording 'rate': did you mean 'rates'?", 0) == 0);
+  CHECK(run("train", "--record rates," + small).code == 2);
 }
 
 TEST_CASE("recorded covariances of convolutions have PyTorch's order of inputs") {

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "core/split.h"
 #include "test/catch.h"
 
 using namespace actgrad;
@@ -21,6 +22,15 @@ OptionTable table() {
 }
 
 }  // namespace
+
+TEST_CASE("a list is split at every separator, and empty parts stay") {
+  using Parts = std::vector<std::string>;
+  CHECK(split("256,128") == Parts{"256", "128"});
+  CHECK(split("a;b,c", ';') == Parts{"a", "b,c"});
+  CHECK(split("a,") == Parts{"a", ""});
+  CHECK(split(",") == Parts{"", ""});
+  CHECK(split("") == Parts{""});
+}
 
 TEST_CASE("numbers print short and read back the same") {
   CHECK(to_text(0.1) == "0.1");

@@ -133,8 +133,10 @@ TEST_CASE("an unknown model names the nearest one") {
   CHECK_THROWS_WITH(make_model("lenet-5"), ContainsSubstring("lenet5"));
   CHECK_THROWS_AS(make_model("lenet5", {12, 12, 1, 10}), UserError);
   Options options(model_options("mlp"));
-  options.set("hidden", "20,x");
-  CHECK_THROWS_AS(make_model("mlp", {}, DType::float32, 0, options), UserError);
+  for (const char* odd : {"20,x", "20,", ",20", "20,,10"}) {
+    options.set("hidden", odd);
+    CHECK_THROWS_AS(make_model("mlp", {}, DType::float32, 0, options), UserError);
+  }
 }
 
 TEST_CASE("initial values: distribution, seed, precision") {
