@@ -9,6 +9,7 @@
 #include "kernels/pack.h"
 #include "kernels/parallel.h"
 #include "kernels/registry.h"
+#include "kernels/row_means.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -134,8 +135,25 @@ void patch_covariance(const Conv2dGeometry& g, const Tensor& x, bool ones, Tenso
   ACTGRAD_DISPATCH(patch_covariance, x, g, x, ones, result);
   if (shifts_pay(g, x.dtype()))
     covariance_by_shifts(g, x, ones, result);
+  else if (lines_pay(g, x.dtype()))
+    covariance_by_lines(g, x, ones, result);
   else
     covariance_by_tiles(g, x, ones, result);
+}
+
+void write_means(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
+  const std::int64_t d = g.patch_size(), n = result.dim(1);
+  Tensor of_samples = Tensor::empty({g.batch, g.groups * d}, x.dtype());
+  patch_means(g, x, false, of_samples);
+  Tensor means = Tensor::empty({g.groups * d}, x.dtype());
+  mean_of_rows(of_samples, means);
+  visit_floating(x.dtype(), [&]<class T>() {
+    for (std::int64_t group = 0; group < g.groups; ++group) {
+      T* const to = result.data<T>() + group * n * n;
+      for (std::int64_t i = 0; i < d; ++i) to[i * n + d] = to[d * n + i] = means.data<T>()[group * d + i];
+      to[d * n + d] = T(1);
+    }
+  });
 }
 
 void covariance_by_tiles(const Conv2dGeometry& g, const Tensor& x, bool ones, Tensor& result) {

@@ -21,7 +21,6 @@
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/parallel.h"
-#include "kernels/row_means.h"
 
 namespace actgrad::kernels {
 namespace {
@@ -162,23 +161,12 @@ bool shifts_pay(const Conv2dGeometry& g, DType dtype) {
 }
 
 void covariance_by_shifts(const Conv2dGeometry& g, const Tensor& x, bool ones, Tensor& result) {
-  const std::int64_t d = g.patch_size(), n = result.dim(1);
-  Tensor means;
-  if (ones) {
-    Tensor of_samples = Tensor::empty({g.batch, g.groups * d}, x.dtype());
-    patch_means(g, x, false, of_samples);
-    means = Tensor::empty({g.groups * d}, x.dtype());
-    mean_of_rows(of_samples, means);
-  }
+  const std::int64_t n = result.dim(1);
   visit_floating(x.dtype(), [&]<class T>() {
-    for (std::int64_t group = 0; group < g.groups; ++group) {
-      T* const to = result.data<T>() + group * n * n;
-      Shifts<T>(g, x.data<T>(), group).write(to, n);
-      if (!ones) continue;
-      for (std::int64_t i = 0; i < d; ++i) to[i * n + d] = to[d * n + i] = means.data<T>()[group * d + i];
-      to[d * n + d] = T(1);
-    }
+    for (std::int64_t group = 0; group < g.groups; ++group)
+      Shifts<T>(g, x.data<T>(), group).write(result.data<T>() + group * n * n, n);
   });
+  if (ones) write_means(g, x, result);
 }
 
 }  // namespace actgrad::kernels
