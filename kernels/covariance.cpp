@@ -143,10 +143,13 @@ void patch_covariance(const Conv2dGeometry& g, const Tensor& x, bool ones, Tenso
 
 void write_means(const Conv2dGeometry& g, const Tensor& x, Tensor& result) {
   const std::int64_t d = g.patch_size(), n = result.dim(1);
-  Tensor of_samples = Tensor::empty({g.batch, g.groups * d}, x.dtype());
-  patch_means(g, x, false, of_samples);
-  Tensor means = Tensor::empty({g.groups * d}, x.dtype());
-  mean_of_rows(of_samples, means);
+  // Of the batch's mean image: means are linear.
+  Conv2dGeometry of_one = g;
+  of_one.batch = 1;
+  Tensor image = Tensor::empty(of_one.input_shape(), x.dtype()), row = image.reshape({image.numel()});
+  mean_of_rows(x.reshape({g.batch, image.numel()}), row);
+  Tensor means = Tensor::empty({1, g.groups * d}, x.dtype());
+  patch_means(of_one, image, false, means);
   visit_floating(x.dtype(), [&]<class T>() {
     for (std::int64_t group = 0; group < g.groups; ++group) {
       T* const to = result.data<T>() + group * n * n;
