@@ -42,7 +42,7 @@ void add_parts(const Tensor& sums, T factor, T* result) {
 template <class T, class RowsOf>
 void mean_product(std::int64_t n, std::int64_t rows, std::int64_t pieces, std::int64_t piece_rows, bool buffered,
                   bool ones, const RowsOf& rows_of, T* result) {
-  const std::int64_t ld = (n + width<T> - 1) / width<T> * width<T>;  // whole packs
+  const std::int64_t ld = whole_packs(n, dtype_of<T>::value);
   const std::int64_t grain = 1 + (1 << 18) / std::max<std::int64_t>(1, piece_rows * n * n);
   const Tensor sums = Tensor::zeros({threads_for(pieces, grain), n, ld}, dtype_of<T>::value);
   const Tensor buffers = Tensor::zeros({buffered ? sums.dim(0) : 0, piece_rows, ld}, dtype_of<T>::value);

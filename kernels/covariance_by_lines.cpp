@@ -21,7 +21,6 @@
 #include "kernels/covariance_paths.h"
 #include "kernels/cross_products.h"
 #include "kernels/dispatch.h"
-#include "kernels/pack.h"
 #include "kernels/parallel.h"
 
 namespace actgrad::kernels {
@@ -35,9 +34,9 @@ Range seen(std::int64_t k, std::int64_t padding, std::int64_t outputs, std::int6
   return {begin, std::clamp(k - padding + outputs, begin, size)};
 }
 
-std::int64_t whole_packs(std::int64_t n, DType dtype) {
-  const auto lanes = static_cast<std::int64_t>(pack_bytes / size_of(dtype));
-  return (n + lanes - 1) / lanes * lanes;
+// The numbers of a window, in whole packs.
+std::int64_t window_of(const Conv2dGeometry& g, DType dtype) {
+  return whole_packs((2 * g.kernel_w - 1) * g.group_in(), dtype);
 }
 
 // One group of the convolution.
@@ -49,7 +48,7 @@ class Lines {
         channels_(g_.group_in()),
         margin_(g_.kernel_w - 1),
         line_((g_.width + 2 * margin_) * channels_),
-        window_(whole_packs((2 * margin_ + 1) * channels_, dtype_of<T>::value)) {
+        window_(window_of(g_, dtype_of<T>::value)) {
     for (std::int64_t kx = 0; kx < g_.kernel_w; ++kx) {
       const Range columns = seen(kx, g_.padding, g_.out_width(), g_.width);
       ends_.insert(ends_.end(), {columns.begin, columns.end});
@@ -163,7 +162,7 @@ class Lines {
 
 bool lines_pay(const Conv2dGeometry& g, DType dtype) {
   if (g.stride != 1 || g.dilation != 1) return false;
-  const std::int64_t window = whole_packs((2 * g.kernel_w - 1) * g.group_in(), dtype);
+  const std::int64_t window = window_of(g, dtype);
   // Products per pixel and channel, here and in the triangle of the matrix; and the sums stay small.
   return window <= 512 && 4 * g.kernel_h * window < g.kernel_h * g.kernel_w * g.patch_size();
 }

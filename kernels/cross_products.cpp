@@ -30,6 +30,11 @@ void add_tile(VectorRuns<T> a, VectorRuns<T> b, std::int64_t runs, std::int64_t 
 
 }  // namespace
 
+std::int64_t whole_packs(std::int64_t n, DType dtype) {
+  const auto lanes = static_cast<std::int64_t>(pack_bytes / size_of(dtype));
+  return (n + lanes - 1) / lanes * lanes;
+}
+
 template <class T>
 void add_cross_products(VectorRuns<T> a, std::int64_t m, VectorRuns<T> b, std::int64_t n, std::int64_t runs,
                         std::int64_t length, T factor, T* sums, std::int64_t ld, bool upper) {

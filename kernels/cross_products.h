@@ -4,7 +4,12 @@
 
 #include <cstdint>
 
+#include "core/dtype.h"
+
 namespace actgrad::kernels {
+
+// n rounded up to a multiple of pack.h's lanes.
+std::int64_t whole_packs(std::int64_t n, DType dtype);
 
 // Vectors in memory: number k of run r begins at first + r·run_step + k·step.
 template <class T>
