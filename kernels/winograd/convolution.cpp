@@ -11,7 +11,10 @@
 namespace actgrad::kernels::winograd {
 namespace {
 
-constexpr std::int64_t tiles_per_block = 24;  // about; 60 to 220 KiB of transformed windows
+// Tiles per block, about; 30 to 220 KiB of transformed windows. Few leave the second-level cache to the weights, if
+// these are one slice (576 KiB at most). Many pay where each block means a walk through more than windows: through
+// several slices of weights, which come from memory, or through all the products of a weight gradient.
+constexpr std::int64_t few_tiles = 12, many_tiles = 24;
 
 std::int64_t slice_width(std::int64_t channels) {
   for (const std::int64_t width : {64, 32})
@@ -38,17 +41,18 @@ struct Plan {
   Tiling tiling;
   std::int64_t positions, tiles, block, blocks;
 
-  // `sharers`: threads among which the tiles are divided. `multiple`: of tiles per block, given the kernels.
+  // `wanted`: tiles per block. `multiple`: of which number they are a multiple, given the kernels. `sharers`: threads
+  // among which the tiles are divided.
   template <class Multiple>
   Plan(Choice choice, std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t padding,
-       std::int64_t sharers, const Multiple& multiple)
+       std::int64_t sharers, std::int64_t wanted, const Multiple& multiple)
       : kernels(choice(tile_size(height, width))) {
     const std::int64_t m = kernels.m;
     tiling = {(height + m - 1) / m, (width + m - 1) / m, padding};
     positions = (m + 2) * (m + 2);
     tiles = batch * tiling.rows * tiling.columns;
     const std::int64_t share = (tiles + sharers - 1) / sharers;  // of a thread
-    block = round_up(share <= tiles_per_block * 3 / 2 ? share : tiles_per_block, multiple(kernels));
+    block = round_up(share <= wanted * 3 / 2 ? share : wanted, multiple(kernels));
     blocks = (tiles + block - 1) / block;
   }
 
@@ -90,6 +94,7 @@ void correlate(const Tensor& x, std::int64_t padding, const TapsOf& taps_of, con
   const std::int64_t in = slice_width(x.dim(3)), out = slice_width(y.dim(3));
   const std::int64_t in_slices = x.dim(3) / in, out_slices = y.dim(3) / out;
   const Plan plan(choice, y.dim(0), y.dim(1), y.dim(2), padding, out_slices >= threads() ? 1 : threads(),
+                  in_slices * out_slices == 1 ? few_tiles : many_tiles,
                   [&](const TileKernels& k) { return k.tiles_per_call(out); });
   const TileKernels& kernels = plan.kernels;
 
@@ -194,7 +199,7 @@ void backward_weight(const Conv2dGeometry& g, const Tensor& dy, const Tensor& x,
   const std::int64_t in = slice_width(g.in_channels), out = slice_width(g.out_channels);
   const std::int64_t in_slices = g.in_channels / in, pairs = in_slices * (g.out_channels / out);
   const Plan plan(choice, g.batch, g.out_height(), g.out_width(), g.padding, pairs >= threads() ? 1 : threads(),
-                  [](const TileKernels&) { return std::int64_t{1}; });
+                  many_tiles, [](const TileKernels&) { return std::int64_t{1}; });
   const TileKernels& kernels = plan.kernels;
   const std::int64_t z_stride = stride_of(plan.block, out), v_stride = stride_of(plan.block, in);
   const std::int64_t products = plan.positions * in * out;
