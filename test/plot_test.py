@@ -458,6 +458,18 @@ class Figures(Case):
         self.assertAlmostEqual(loss["value"], last[0]["value"] - last[1]["value"], 2)
         self.assertAlmostEqual(loss["se"], numpy.hypot(last[0]["se"], last[1]["se"]), 3)
 
+    def test_times_of_different_machines_are_marked(self):
+        def note(threads):
+            folder = generator.write_experiment(
+                self.out / f"threads{threads}", "f", {"kind": "accuracy-curves", "seconds": True},
+                [({"optimizer": "AdaAct"}, {"optim": "adaact", "threads": 2}),
+                 ({"optimizer": "SGD"}, {"optim": "sgd", "threads": threads})])
+            figure = accuracy_curves.draw(Experiment(folder)).figure
+            return " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+        self.assertIn("do not compare", note(threads=1))
+        self.assertNotIn("do not compare", note(threads=2))
+
     def loss_curves(self, panels="task", n=10, **steps_of):
         """An experiment with a panel per task, each of so many steps."""
         entries = []

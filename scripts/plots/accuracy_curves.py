@@ -50,7 +50,10 @@ def draw(experiment):
         axes[i].set_ylabel("test accuracy (%)")
     style.legend(place, list(looks), looks.values())
     what = "mean over runs" + (f", smoothed over {SMOOTH} epochs" if smooth > 1 else "")
-    style.label_figure(figure, experiment, experiment.note(what) + "; triangle: the paper's value" * papers)
+    note = experiment.note(what) + "; triangle: the paper's value" * papers
+    if with_seconds and not experiment.timed_alike():
+        note += "; times are of different machines or numbers of threads and do not compare"
+    style.label_figure(figure, experiment, note)
     facts = final_facts(experiment) | panel_facts(experiment, panels, axis)
     return Picture(figure, {"": accuracy_table(experiment)}, facts)
 

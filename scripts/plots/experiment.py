@@ -117,6 +117,12 @@ class Experiment:
     def equal_n(self):
         return len({group.n for group in self.groups}) == 1
 
+    def timed_alike(self):
+        """Whether all runs had the same machine, device and number of threads: only then do their times compare."""
+        computers = {json.dumps([run.config.get("machine"), run.options.get("device"), run.options.get("threads")])
+                     for group in self.groups for run in group.runs.values()}
+        return len(computers) == 1
+
     def note(self, what, error="band: standard error", per="per curve"):
         """The line below a picture: what is drawn, what shows the error, of how many runs."""
         counts = [group.n for group in self.groups]
