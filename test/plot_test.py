@@ -610,6 +610,15 @@ class Collected(Case):
         (folder / "table.md").write_text(f"failed: see {self.out.resolve()}/runs/a/checkpoint.safetensors")
         self.assertEqual(self.collect(self.out, self.out / "results").returncode, 0)
         self.assertEqual((self.out / "results/f/table.md").read_text(), "failed: see OUT/runs/a/checkpoint.safetensors")
+        files = archive.read_archive(self.out / "results/runs.tar.xz")
+        configs = {name: json.loads(content) for name, content in files.items() if name.endswith("/config.json")}
+        self.assertEqual(len(configs), 2)
+        for name, config in configs.items():
+            self.assertEqual(config["options"]["out"], f"OUT/{Path(name).parent.as_posix()}")
+            original = json.loads((self.out / name).read_text())
+            original["options"].pop("out")
+            config["options"].pop("out")
+            self.assertEqual(config, original)
 
     def test_an_interrupted_restoring_is_completed_by_the_next(self):
         generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))

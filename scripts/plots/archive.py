@@ -1,6 +1,7 @@
 """Finished runs in one file: what tables and pictures need of them, without weights and without a row per step."""
 
 import io
+import json
 import lzma
 import tarfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from . import condensed, stability, twins
 from .experiment import Experiment
 from .output import write_files
 
-FILES = ("config.json", "summary.json", "metrics.csv", "curve.csv", "activation_covariance/diagonal_share.csv")
+FILES = ("summary.json", "metrics.csv", "curve.csv", "activation_covariance/diagonal_share.csv")
 RECORDINGS = {"activation_variance": condensed.activation_variance, "effective_rates": condensed.effective_rates}
 
 
@@ -43,10 +44,18 @@ def finished_runs(folder):
 def kept_files(run):
     """Name → content."""
     files = {name: (run.directory / name).read_bytes() for name in FILES if (run.directory / name).is_file()}
+    files["config.json"] = config_without_places(run)
     for name, parts in RECORDINGS.items():
         if any((run.directory / folder / f"{name}.csv").is_file() for folder in (".", condensed.FOLDER)):
             files[f"{condensed.FOLDER}/{name}.csv"] = text_of(parts(run))
     return files
+
+
+def config_without_places(run):
+    """config.json without the folders that its machine had for runs and data: nobody else has them."""
+    places = {"out": f"OUT/runs/{run.directory.name}", "data-dir": "DIR"}
+    options = run.options | {option: place for option, place in places.items() if run.options.get(option)}
+    return (json.dumps(run.config | {"options": options}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def twin_tables(folder):
