@@ -610,15 +610,18 @@ class Collected(Case):
         (folder / "table.md").write_text(f"failed: see {self.out.resolve()}/runs/a/checkpoint.safetensors")
         self.assertEqual(self.collect(self.out, self.out / "results").returncode, 0)
         self.assertEqual((self.out / "results/f/table.md").read_text(), "failed: see OUT/runs/a/checkpoint.safetensors")
+
+    def test_collected_runs_do_not_name_their_machine_s_folders_and_keep_all_else(self):
+        self.drawn_with_table(generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"},
+                                                         cells("SGD", data_dir="/home/me/data")))
+        self.assertEqual(self.collect(self.out, self.out / "results").returncode, 0)
         files = archive.read_archive(self.out / "results/runs.tar.xz")
         configs = {name: json.loads(content) for name, content in files.items() if name.endswith("/config.json")}
         self.assertEqual(len(configs), 2)
         for name, config in configs.items():
-            self.assertEqual(config["options"]["out"], f"OUT/{Path(name).parent.as_posix()}")
-            original = json.loads((self.out / name).read_text())
-            original["options"].pop("out")
-            config["options"].pop("out")
-            self.assertEqual(config, original)
+            expected = json.loads((self.out / name).read_text())
+            expected["options"] |= {"out": f"OUT/{Path(name).parent.as_posix()}", "data-dir": "DIR"}
+            self.assertEqual(config, expected)
 
     def test_an_interrupted_restoring_is_completed_by_the_next(self):
         generator.write_experiment(self.out, "f", {"kind": "accuracy-curves"}, cells("SGD"))
